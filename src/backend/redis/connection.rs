@@ -1,0 +1,174 @@
+//! One connection to one server: opened at the first step, shared by all, replaced when it breaks.
+//!
+//! Steps that are ready together leave in one write. Nothing is kept for later: a step that
+//! cannot be sent fails, and the caller decides.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use redis::Value;
+use rustls::ClientConfig;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::link::Link;
+use super::settings::Settings;
+use super::step::{self, Step};
+use crate::error::{Cause, Error, Result};
+
+/// The shortest time between two tries to connect, so that a server that is down is not
+/// hammered, however many callers wait for it.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+/// The most steps that leave in one write: bounds the memory of a burst.
+const MOST_TOGETHER: usize = 1024;
+
+/// A connection that is made when it is needed. Dropping it closes it once the steps that are
+/// under way are answered.
+#[derive(Debug)]
+pub struct Connection {
+    settings: Settings,
+    tls: Option<Arc<ClientConfig>>,
+    steps: OnceLock<mpsc::UnboundedSender<Pending>>,
+    connected: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    step: Step,
+    answer: oneshot::Sender<Result<Value>>,
+}
+
+impl Connection {
+    /// A connection with `settings`; an error names what cannot be used in them.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let tls = match &settings.tls {
+            Some(tls) => Some(Arc::new(tls.client_config()?)),
+            None => None,
+        };
+        Ok(Connection { settings, tls, steps: OnceLock::new(), connected: Arc::default() })
+    }
+
+    /// Sends `step` and returns the server's reply to it.
+    pub async fn ask(&self, step: Step) -> Result<Value> {
+        let (answer, answered) = oneshot::channel();
+        // The worker ends only with this connection, and answers before it does.
+        let _ = self.steps.get_or_init(|| self.start()).send(Pending { step, answer });
+        answered.await.unwrap_or_else(|_| Err(Error::Unknown(Cause::new("the connection ended"))))
+    }
+
+    /// Whether there is a connection now.
+    pub fn is_open(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    fn start(&self) -> mpsc::UnboundedSender<Pending> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let worker = Worker {
+            settings: self.settings.clone(),
+            tls: self.tls.clone(),
+            connected: self.connected.clone(),
+            link: None,
+            not_before: Instant::now(),
+        };
+        tokio::spawn(worker.run(receiver));
+        sender
+    }
+}
+
+/// Sends what callers hand in, over a link it opens and replaces.
+struct Worker {
+    settings: Settings,
+    tls: Option<Arc<ClientConfig>>,
+    connected: Arc<AtomicBool>,
+    link: Option<Link>,
+    not_before: Instant,
+}
+
+impl Worker {
+    async fn run(mut self, mut steps: mpsc::UnboundedReceiver<Pending>) {
+        let mut batch = Vec::new();
+        while steps.recv_many(&mut batch, MOST_TOGETHER).await > 0 {
+            let link = self.link().await;
+            // What arrived while the link was opened shares its fate.
+            while batch.len() < MOST_TOGETHER
+                && let Ok(pending) = steps.try_recv()
+            {
+                batch.push(pending);
+            }
+            // Who gave up in the meantime must not be granted anything.
+            batch.retain(|pending| !pending.answer.is_closed());
+            let batch = std::mem::take(&mut batch);
+            match link {
+                Ok(link) => {
+                    tokio::spawn(send(link, batch, self.settings.command_timeout));
+                }
+                Err(error) => fail(batch, &error),
+            }
+        }
+    }
+
+    /// The link that is open, or a new one.
+    async fn link(&mut self) -> Result<Link> {
+        if let Some(link) = &self.link
+            && link.is_open()
+        {
+            return Ok(link.clone());
+        }
+        self.link = None;
+        self.connected.store(false, Ordering::Relaxed);
+        sleep_until(self.not_before).await;
+        let limit = self.settings.connect_timeout;
+        let opened = timeout(limit, Link::open(&self.settings, self.tls.as_ref())).await;
+        self.not_before = Instant::now() + BETWEEN_TRIES;
+        let link = opened.unwrap_or_else(|_| {
+            let what = format!("{}: no connection", self.settings.endpoint);
+            Err(Error::Unreachable(Cause::timeout(&what, limit)))
+        })?;
+        self.connected.store(true, Ordering::Relaxed);
+        self.link = Some(link.clone());
+        Ok(link)
+    }
+}
+
+/// Sends a batch in one write and hands out the replies. A script the server does not know is
+/// sent again in full.
+async fn send(link: Link, mut batch: Vec<Pending>, limit: Duration) {
+    for in_full in [false, true] {
+        if batch.is_empty() {
+            return;
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(batch.len());
+        for pending in &batch {
+            pipeline.add_command(pending.step.command(in_full));
+        }
+        let values = match link.ask(&pipeline, limit).await {
+            Ok(values) => values,
+            Err(cause) => return fail(batch, &Error::Unknown(cause)),
+        };
+        let mut unknown_script = Vec::new();
+        for (pending, value) in batch.into_iter().zip(values) {
+            match step::reply(value) {
+                Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
+                    unknown_script.push(pending);
+                }
+                reply => {
+                    if matches!(&reply, Err(Error::Redis { code, .. }) if code == "READONLY") {
+                        // The primary became a replica: the next step looks for it anew.
+                        link.close();
+                    }
+                    // A caller that is gone needs no answer.
+                    let _ = pending.answer.send(reply);
+                }
+            }
+        }
+        batch = unknown_script;
+    }
+}
+
+fn fail(batch: Vec<Pending>, error: &Error) {
+    for pending in batch {
+        let _ = pending.answer.send(Err(error.clone()));
+    }
+}

@@ -1,0 +1,137 @@
+//! An open connection: greeted, authenticated, in its database, with the scripts loaded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
+use rustls::ClientConfig;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::script::Script;
+use super::settings::{Credentials, Login, Settings};
+use super::{step, transport};
+use crate::error::{Cause, Error, Result};
+
+/// The name our connections show in `CLIENT LIST`.
+const NAME: &str = "dist-lock";
+
+/// What a server without a password answers to one (Redis 6 and newer, and older ones). The
+/// Node clients go on without it, and so do we.
+const NO_PASSWORD_SET: [&str; 2] = ["without any password configured", "no password is set"];
+
+/// An open connection. Clones share it; it closes when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Link {
+    connection: MultiplexedConnection,
+    driver: Arc<Driver>,
+}
+
+/// The task that reads and writes for a connection, and ends with it.
+#[derive(Debug)]
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Link {
+    /// Connects and says who we are.
+    pub async fn open(settings: &Settings, tls: Option<&Arc<ClientConfig>>) -> Result<Self> {
+        let login = match &settings.credentials {
+            Credentials::None => None,
+            Credentials::Fixed(login) => Some(login.clone()),
+            Credentials::Asked(provider) => provider.0.ask().await?,
+        };
+        let stream = transport::open(settings, tls).await?;
+        // What the crate would say in greeting is said below, where each refusal is understood;
+        // its default limit of 500 ms per reply is replaced by one per batch.
+        let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
+            .await
+            .map_err(|error| Error::Unreachable(cause(&error)))?;
+        let driver = Arc::new(Driver(tokio::spawn(driver).abort_handle()));
+        let link = Link { connection, driver };
+        link.greet(login, settings.database).await?;
+        Ok(link)
+    }
+
+    /// Whether the server has not hung up and no reply is overdue.
+    pub fn is_open(&self) -> bool {
+        !self.driver.0.is_finished()
+    }
+
+    /// Ends the connection for everybody.
+    pub fn close(&self) {
+        self.driver.0.abort();
+    }
+
+    /// Sends the commands of `pipeline` in one write and returns a reply to each. When there is
+    /// none within `limit` the connection is taken for dead.
+    pub async fn ask(
+        &self,
+        pipeline: &Pipeline,
+        limit: Duration,
+    ) -> std::result::Result<Vec<Value>, Cause> {
+        let mut connection = self.connection.clone();
+        let replies = connection.send_packed_commands(pipeline, 0, pipeline.len());
+        match timeout(limit, replies).await {
+            Ok(replies) => replies.map_err(|error| cause(&error)),
+            Err(_) => {
+                self.close();
+                Err(Cause::timeout("no reply", limit))
+            }
+        }
+    }
+
+    async fn greet(&self, login: Option<Login>, database: u32) -> Result<()> {
+        let mut greeting = Pipeline::new();
+        let by_password_only = login.as_ref().is_some_and(|login| login.username.is_none());
+        let mut needed = 0;
+        if let Some(Login { username, password }) = login {
+            greeting.cmd("AUTH").arg(username).arg(password);
+            needed += 1;
+        }
+        if database != 0 {
+            greeting.cmd("SELECT").arg(database);
+            needed += 1;
+        }
+        greeting.cmd("CLIENT").arg("SETNAME").arg(NAME);
+        for script in Script::all() {
+            greeting.add_command(script.load());
+        }
+
+        let mut connection = self.connection.clone();
+        let replies = connection.send_packed_commands(&greeting, 0, greeting.len()).await;
+        let replies = replies.map_err(|error| Error::Unreachable(cause(&error)))?;
+        // The rest is a help: a server that refuses it runs scripts by their text.
+        for reply in replies.into_iter().take(needed) {
+            match step::reply(reply) {
+                Err(Error::Redis { message, .. })
+                    if by_password_only
+                        && NO_PASSWORD_SET.iter().any(|known| message.contains(known)) => {}
+                other => {
+                    other?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The reason under an error of the redis crate.
+fn cause(error: &RedisError) -> Cause {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return Cause::from(io);
+        }
+        source = inner.source();
+    }
+    let dropped = error.is_connection_dropped();
+    Cause { code: dropped.then_some("ECONNRESET"), message: error.to_string() }
+}

@@ -1,0 +1,141 @@
+//! Everything that decides which server is spoken to, and as whom.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::tls::TlsSettings;
+use crate::error::Result;
+
+/// How to connect. Equal settings share one connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Where the server listens.
+    pub endpoint: Endpoint,
+    /// The number of the database.
+    pub database: u32,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Encryption, if any.
+    pub tls: Option<TlsSettings>,
+    /// How long one attempt to connect may take, and how long a call bears having none.
+    pub connect_timeout: Duration,
+    /// How long one command may wait for its reply.
+    pub command_timeout: Duration,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A host name or address and a port.
+    Tcp {
+        /// Name or address, an IPv6 one without brackets.
+        host: String,
+        /// Port.
+        port: u16,
+        /// The kind of address to use where the name has several.
+        family: Option<Family>,
+    },
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Endpoint::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Endpoint::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A kind of internet address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Who we are to the server.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Credentials {
+    /// Nobody in particular.
+    None,
+    /// The same at each connection.
+    Fixed(Login),
+    /// Asked for at each connection.
+    Asked(Provider),
+}
+
+/// A user's password; without a user, the password of the server.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Login {
+    /// The ACL user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credentials::None => "None",
+            Credentials::Fixed(_) => "Fixed(…)",
+            Credentials::Asked(_) => "Asked(…)",
+        })
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(…)")
+    }
+}
+
+/// Supplies credentials when a connection is made. Equal only to itself and its clones.
+#[derive(Clone)]
+pub struct Provider(pub Arc<dyn Ask>);
+
+/// What a [`Provider`] does.
+pub trait Ask: Send + Sync {
+    /// The credentials to use now; `None` for no authentication.
+    fn ask(&self) -> Pin<Box<dyn Future<Output = Result<Option<Login>>> + Send>>;
+
+    /// Providers with the same identity give the same credentials.
+    fn identity(&self) -> (usize, u32);
+}
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.identity() == other.0.identity()
+    }
+}
+
+impl Eq for Provider {}
+
+impl Hash for Provider {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.identity().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let login = Login { username: Some("ann".into()), password: "s3cret".into() };
+
+        let printed = format!("{login:?} {:?}", Credentials::Fixed(login.clone()));
+
+        assert!(!printed.contains("s3cret"), "{printed}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The byte stream under a connection: TCP, a unix socket, or TLS over TCP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+
+use super::settings::{Endpoint, Family, Settings};
+use crate::error::{Cause, Error, Result};
+
+/// A stream of bytes to and from a server.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Opens the stream that `settings` name, encrypted with `tls` where that is given.
+pub async fn open(settings: &Settings, tls: Option<&Arc<ClientConfig>>) -> Result<Box<dyn Stream>> {
+    let endpoint = &settings.endpoint;
+    let (host, port, family) = match endpoint {
+        Endpoint::Tcp { host, port, family } => (host, *port, *family),
+        Endpoint::Unix(path) => return open_unix(path).await.map_err(unreachable(endpoint)),
+    };
+    let stream = open_tcp(host, port, family).await.map_err(unreachable(endpoint))?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+
+    let name = settings.tls.as_ref().and_then(|tls| tls.servername.as_deref()).unwrap_or(host);
+    let name = ServerName::try_from(name.to_owned())
+        .map_err(|_| Error::Settings(format!("`servername` is no name of a host: {name:?}")))?;
+    match TlsConnector::from(tls.clone()).connect(name, stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(refused_or_lost(endpoint, &error)),
+    }
+}
+
+async fn open_tcp(host: &str, port: u16, family: Option<Family>) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+    for address in lookup_host((host, port)).await? {
+        if !is_of(family, &address) {
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(unix)]
+async fn open_unix(path: &std::path::Path) -> io::Result<Box<dyn Stream>> {
+    Ok(Box::new(tokio::net::UnixStream::connect(path).await?))
+}
+
+#[cfg(not(unix))]
+async fn open_unix(_: &std::path::Path) -> io::Result<Box<dyn Stream>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "there are no unix sockets on this platform"))
+}
+
+fn is_of(family: Option<Family>, address: &SocketAddr) -> bool {
+    match family {
+        None => true,
+        Some(Family::V4) => address.is_ipv4(),
+        Some(Family::V6) => address.is_ipv6(),
+    }
+}
+
+fn unreachable(endpoint: &Endpoint) -> impl Fn(io::Error) -> Error + '_ {
+    move |error| {
+        let cause = Cause::from(&error);
+        let message = format!("{endpoint}: {}", cause.message);
+        Error::Unreachable(Cause { message, ..cause })
+    }
+}
+
+/// A handshake that TLS itself refused is final; one that the network broke is not.
+fn refused_or_lost(endpoint: &Endpoint, error: &io::Error) -> Error {
+    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match refusal {
+        Some(refusal) => Error::Untrusted(Cause::new(format!("{endpoint}: {refusal}"))),
+        None => unreachable(endpoint)(io::Error::new(error.kind(), error.to_string())),
+    }
+}

@@ -1,0 +1,145 @@
+//! What can go wrong, in one place, with all its wording.
+//!
+//! A lock that is taken is an answer, never an error; an error means that nothing was learned
+//! or that Redis said no.
+
+use std::io;
+
+/// The result of everything that asks a backend.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call could not be answered. [`Error::code`] is stable, the text is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing was sent: there is no connection. Trying again is safe.
+    #[error("cannot reach Redis: {0}")]
+    Unreachable(Cause),
+
+    /// Something was sent and no answer came: it may have been carried out or not.
+    #[error("no answer from Redis, the outcome is unknown: {0}")]
+    Unknown(Cause),
+
+    /// The server could not prove who it is; trying again would not help.
+    #[error("cannot trust Redis: {0}")]
+    Untrusted(Cause),
+
+    /// Redis answered with an error.
+    #[error("{code} {message}")]
+    Redis {
+        /// The first word of the answer: `NOPERM`, `READONLY`, `WRONGTYPE`, …
+        code: String,
+        /// The rest of the answer.
+        message: String,
+    },
+
+    /// The settings of a connection cannot be used, with the reason.
+    #[error("{0}")]
+    Settings(String),
+}
+
+impl Error {
+    /// The stable name of this error, the `code` of a `LockError`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Unreachable(_) | Error::Untrusted(_) => "ERR_LOCK_UNREACHABLE",
+            Error::Unknown(_) => "ERR_LOCK_UNKNOWN",
+            Error::Redis { .. } => "ERR_LOCK_REDIS",
+            Error::Settings(_) => "ERR_INVALID_ARG_VALUE",
+        }
+    }
+
+    /// Whether the same step may succeed a moment later: there was no connection, it broke, or
+    /// the server is still reading its data.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unreachable(_) | Error::Unknown(_) => true,
+            Error::Redis { code, .. } => code == "LOADING",
+            Error::Untrusted(_) | Error::Settings(_) => false,
+        }
+    }
+}
+
+/// The reason underneath an error, as plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The name the operating system and Node give it (`ECONNREFUSED`), where there is one.
+    pub code: Option<&'static str>,
+    /// What happened, in words.
+    pub message: String,
+}
+
+impl Cause {
+    /// A reason that has only words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Cause { code: None, message: message.into() }
+    }
+
+    /// No answer came within `waited`.
+    pub fn timeout(what: &str, waited: std::time::Duration) -> Self {
+        let message = format!("{what} within {} ms", waited.as_millis());
+        Cause { code: Some("ETIMEDOUT"), message }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<&io::Error> for Cause {
+    fn from(error: &io::Error) -> Self {
+        Cause { code: name_of(error.kind()), message: error.to_string() }
+    }
+}
+
+/// Node's name for an input/output failure.
+fn name_of(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::ConnectionRefused => "ECONNREFUSED",
+        io::ErrorKind::ConnectionReset => "ECONNRESET",
+        io::ErrorKind::ConnectionAborted => "ECONNABORTED",
+        io::ErrorKind::BrokenPipe => "EPIPE",
+        io::ErrorKind::NotFound => "ENOENT",
+        io::ErrorKind::PermissionDenied => "EACCES",
+        io::ErrorKind::TimedOut => "ETIMEDOUT",
+        io::ErrorKind::HostUnreachable => "EHOSTUNREACH",
+        io::ErrorKind::NetworkUnreachable => "ENETUNREACH",
+        io::ErrorKind::UnexpectedEof => "ECONNRESET",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_reads_as_one_line_that_names_its_reason() {
+        let refused = Cause::from(&io::Error::from(io::ErrorKind::ConnectionRefused));
+        let texts = [
+            Error::Unreachable(refused.clone()).to_string(),
+            Error::Unknown(refused).to_string(),
+            Error::Redis { code: "NOPERM".into(), message: "no".into() }.to_string(),
+        ];
+
+        assert_eq!(
+            texts,
+            [
+                "cannot reach Redis: connection refused",
+                "no answer from Redis, the outcome is unknown: connection refused",
+                "NOPERM no",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_a_server_that_is_loading_is_not() {
+        let redis = |code: &str| Error::Redis { code: code.into(), message: String::new() };
+
+        assert!(redis("LOADING").is_transient());
+        assert!(!redis("NOPERM").is_transient());
+        assert!(!Error::Untrusted(Cause::new("expired")).is_transient());
+    }
+}

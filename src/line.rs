@@ -1,0 +1,201 @@
+//! The callers of this process that wait for the same key, in order of arrival.
+//!
+//! Only the first of a line asks the server; the others would be answered the same. What the
+//! first one learns counts for all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// The lines of all keys. Cloning is shallow.
+#[derive(Debug, Clone, Default)]
+pub struct Lines(Arc<Mutex<HashMap<Arc<str>, Line>>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    /// By ticket, so that the first entry is the one that arrived first.
+    waiting: BTreeMap<u64, Arc<Notify>>,
+    next_ticket: u64,
+    /// Answers of the server to whoever was first.
+    answers: u64,
+    last_answer: Option<Instant>,
+}
+
+impl Lines {
+    /// Takes the last place of the line for `key`; dropping the place leaves the line.
+    pub fn join(&self, key: &Arc<str>) -> Place {
+        let wake = Arc::new(Notify::new());
+        let mut lines = self.lock();
+        let line = lines.entry(key.clone()).or_default();
+        let ticket = line.next_ticket;
+        line.next_ticket += 1;
+        line.waiting.insert(ticket, wake.clone());
+        Place { lines: self.clone(), key: key.clone(), ticket, wake, answers_before: line.answers }
+    }
+
+    /// The key may be free now: its first caller should ask without waiting for its next try.
+    pub fn call_first(&self, key: &str) {
+        if let Some(line) = self.lock().get(key) {
+            line.call_first();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Line>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn call_first(&self) {
+        if let Some((_, wake)) = self.waiting.first_key_value() {
+            wake.notify_one();
+        }
+    }
+}
+
+/// One caller's place in a line.
+#[derive(Debug)]
+pub struct Place {
+    lines: Lines,
+    key: Arc<str>,
+    ticket: u64,
+    wake: Arc<Notify>,
+    answers_before: u64,
+}
+
+impl Place {
+    /// Waits until everybody before this caller has left. `false`: `until` came first.
+    pub async fn comes_first(&self, until: Option<Instant>) -> bool {
+        loop {
+            if self.is_first() {
+                return true;
+            }
+            if !self.called(until).await {
+                return self.is_first();
+            }
+        }
+    }
+
+    /// Waits until the first of the line is called. `false`: `until` came first.
+    pub async fn called(&self, until: Option<Instant>) -> bool {
+        let called = self.wake.notified();
+        match until {
+            Some(until) => timeout_at(until, called).await.is_ok(),
+            None => {
+                called.await;
+                true
+            }
+        }
+    }
+
+    /// Tells the line that the server answered its first caller.
+    pub fn answered(&self) {
+        self.with_line(|line| {
+            line.answers += 1;
+            line.last_answer = Some(Instant::now());
+        });
+    }
+
+    /// How often the server has answered this line since this caller joined it.
+    pub fn answers(&self) -> u64 {
+        self.with_line(|line| line.answers - self.answers_before)
+    }
+
+    /// When the server last answered anybody in this line.
+    pub fn last_answer(&self) -> Option<Instant> {
+        self.with_line(|line| line.last_answer)
+    }
+
+    fn is_first(&self) -> bool {
+        self.with_line(|line| line.waiting.keys().next() == Some(&self.ticket))
+    }
+
+    fn with_line<T>(&self, look: impl FnOnce(&mut Line) -> T) -> T {
+        let mut lines = self.lines.lock();
+        look(lines.get_mut(&self.key).expect("a line lasts as long as it has places"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut lines = self.lines.lock();
+        let Some(line) = lines.get_mut(&self.key) else { return };
+        let was_first = line.waiting.keys().next() == Some(&self.ticket);
+        line.waiting.remove(&self.ticket);
+        if line.waiting.is_empty() {
+            lines.remove(&self.key);
+        } else if was_first {
+            line.call_first();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Arc<str> {
+        "lock:k".into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_come_first_in_the_order_they_were_taken() {
+        let lines = Lines::default();
+        let (first, second, third) = (lines.join(&key()), lines.join(&key()), lines.join(&key()));
+        assert!(first.comes_first(None).await);
+        assert!(!second.is_first());
+
+        drop(first);
+        assert!(second.comes_first(None).await);
+        assert!(!third.is_first());
+
+        drop(second);
+        assert!(third.comes_first(None).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leaving_from_the_middle_does_not_disturb_the_order() {
+        let lines = Lines::default();
+        let (first, second, third) = (lines.join(&key()), lines.join(&key()), lines.join(&key()));
+
+        drop(second);
+        assert!(first.is_first());
+        drop(first);
+
+        assert!(third.comes_first(None).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_first_in_time_is_told_so_at_that_time() {
+        let lines = Lines::default();
+        let _first = lines.join(&key());
+        let second = lines.join(&key());
+        let until = Instant::now() + std::time::Duration::from_secs(3);
+
+        assert!(!second.comes_first(Some(until)).await);
+        assert_eq!(Instant::now(), until);
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_for_those_who_had_joined() {
+        let lines = Lines::default();
+        let first = lines.join(&key());
+        let second = lines.join(&key());
+
+        first.answered();
+        let third = lines.join(&key());
+
+        assert_eq!((second.answers(), third.answers()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn an_empty_line_leaves_nothing_behind() {
+        let lines = Lines::default();
+
+        drop(lines.join(&key()));
+
+        assert!(lines.lock().is_empty());
+    }
+}

@@ -1,0 +1,185 @@
+//! One call's life: try, wait, give up; release, extend, read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout_at;
+
+use crate::backend::{Backend, Holder};
+use crate::claim::{self, Claim};
+use crate::error::{Cause, Error, Result};
+use crate::line::{Lines, Place};
+use crate::patience::Patience;
+use crate::schedule::Schedule;
+
+/// What an acquire asks for.
+#[derive(Debug, Clone)]
+pub struct Acquire {
+    /// The key in the store, prefixes included.
+    pub key: Arc<str>,
+    /// Free text that says who holds the lock.
+    pub owner: Arc<str>,
+    /// How long the lock lives unless it is released or extended.
+    pub ttl: Duration,
+    /// When to try again and when to stop.
+    pub schedule: Schedule,
+}
+
+/// A lock that was acquired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The proof of who holds it.
+    pub id: Arc<str>,
+    /// How often the server was asked on this caller's behalf.
+    pub attempts: u64,
+    /// Time from the call to the grant.
+    pub waited: Duration,
+}
+
+/// Locks in one store, for all callers of a process that use it.
+#[derive(Debug)]
+pub struct Locker<B: Backend> {
+    backend: Arc<B>,
+    lines: Lines,
+    patience: Duration,
+}
+
+impl<B: Backend> Locker<B> {
+    /// Locks in `backend`; a call fails when it had no answer for as long as `patience`.
+    pub fn new(backend: B, patience: Duration) -> Self {
+        Locker { backend: Arc::new(backend), lines: Lines::default(), patience }
+    }
+
+    /// Takes a lock, waiting for it as its schedule says. `None`: somebody else held it all
+    /// that time.
+    ///
+    /// Dropping the future gives up: the place in line is left, and an attempt that is under
+    /// way is undone in the background.
+    pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
+        let Acquire { key, owner, ttl, schedule } = request;
+        let place = self.lines.join(&key);
+        let mut claim = Claim::new(self.backend.clone(), key, owner, ttl);
+        let mut patience = Patience::new(self.patience);
+
+        let wait = self.wait(schedule.clone(), &place, &mut claim, &mut patience);
+        let granted = match schedule.deadline() {
+            None => wait.await?,
+            Some(deadline) => match timeout_at(deadline, wait).await {
+                Ok(outcome) => outcome?,
+                Err(_) => return self.out_of_time(&schedule, &place, &claim, &patience),
+            },
+        };
+        if !granted {
+            return Ok(None);
+        }
+        let attempts = place.answers().max(1);
+        Ok(Some(Lock { id: claim.keep(), attempts, waited: schedule.elapsed() }))
+    }
+
+    /// Frees a lock. `false`: `id` does not hold it (any more).
+    pub async fn release(&self, key: &Arc<str>, id: &str) -> Result<bool> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            match self.backend.release(key, id).await {
+                Ok(false) => match patience.trouble() {
+                    // An earlier try had no answer; it may be the one that released.
+                    Some(Error::Unknown(cause)) => return Err(Error::Unknown(cause.clone())),
+                    _ => return Ok(false),
+                },
+                Ok(true) => {
+                    self.lines.call_first(key);
+                    return Ok(true);
+                }
+                Err(error) => patience.bear(error).await?,
+            }
+        }
+    }
+
+    /// Sets the ttl of a lock to `milliseconds` from now; zero or less ends it. `false`: `id`
+    /// does not hold it (any more).
+    pub async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            match self.backend.extend(key, id, milliseconds).await {
+                Err(error) => patience.bear(error).await?,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Who holds `key` now. `None`: nobody.
+    pub async fn read(&self, key: &str) -> Result<Option<Holder>> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            match self.backend.read(key).await {
+                Err(error) => patience.bear(error).await?,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Releases, in the background, a lock that was granted to a caller who is gone.
+    pub fn give_back(&self, key: Arc<str>, id: Arc<str>, ttl: Duration) {
+        claim::spawn_undo(self.backend.clone(), key, id, ttl, false);
+    }
+
+    /// Tries until the lock is ours (`true`) or the schedule is through (`false`).
+    async fn wait(
+        &self,
+        mut schedule: Schedule,
+        place: &Place,
+        claim: &mut Claim<B>,
+        patience: &mut Patience,
+    ) -> Result<bool> {
+        if !place.comes_first(schedule.last_try()).await {
+            if place.answers() == 0 {
+                // Somebody was before us all the time, but is there a server at all?
+                self.read(claim.key()).await?;
+            }
+            return Ok(false);
+        }
+        schedule.skip_missed();
+        loop {
+            let called = match place.last_answer() {
+                Some(answered) => place.called(Some(schedule.next_try(answered))).await,
+                None => false,
+            };
+            let granted = loop {
+                match claim.attempt().await {
+                    Ok(granted) => break granted,
+                    Err(error) => patience.bear(error).await?,
+                }
+            };
+            patience.rest();
+            place.answered();
+            if granted {
+                return Ok(true);
+            }
+            // A try between two of the schedule is a gift and does not use one up.
+            if !called && schedule.tried() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What a caller may be told at its deadline: "taken" only if Redis said so.
+    fn out_of_time(
+        &self,
+        schedule: &Schedule,
+        place: &Place,
+        claim: &Claim<B>,
+        patience: &Patience,
+    ) -> Result<Option<Lock>> {
+        if let Some(error) = patience.trouble() {
+            return Err(error.clone());
+        }
+        if place.answers() > 0 {
+            return Ok(None);
+        }
+        let cause = Cause::timeout("no answer", schedule.elapsed());
+        Err(match claim.is_open() && self.backend.is_connected() {
+            true => Error::Unknown(cause),
+            false => Error::Unreachable(cause),
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! How a call ended, and how that crosses into JavaScript: numbers in one array, texts in one
+//! string, because making an object per call costs more than the whole round trip.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Holder, Store};
+use crate::error::{Error, Result};
+use crate::locker::{Lock, Locker};
+
+/// The numbers of one completion: the call's number, the outcome, two values, and the lengths
+/// of four texts in UTF-16 units, −1 for a text that is absent. `lib/engine.js` reads them.
+pub const FIELDS: usize = 8;
+
+/// The end of one call.
+pub struct Completion {
+    /// The number JavaScript gave the call.
+    pub call: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a call ended.
+pub enum Outcome {
+    /// A lock was acquired.
+    Granted(Grant),
+    /// Somebody else holds the lock, or `id` does not (any more).
+    No,
+    /// Done.
+    Yes,
+    /// Who holds the lock.
+    Held(Holder),
+    /// Nobody holds it.
+    Free,
+    /// The call failed.
+    Failed(Error),
+    /// The call was cancelled, and nothing is left of it.
+    Cancelled,
+    /// Not the end of a call: the credentials of a provider are needed.
+    Ask {
+        /// The number JavaScript gave the provider.
+        provider: u32,
+    },
+}
+
+/// A lock on its way to JavaScript, which may turn out to be gone.
+pub struct Grant {
+    /// Where the lock was acquired.
+    pub locker: Arc<Locker<Store>>,
+    /// Its key.
+    pub key: Arc<str>,
+    /// Its time to live.
+    pub ttl: Duration,
+    /// The lock.
+    pub lock: Lock,
+}
+
+impl Grant {
+    /// Nobody is there to take the lock: releases it in the background.
+    pub fn give_back(self) {
+        super::runtime::handle()
+            .spawn(async move { self.locker.give_back(self.key, self.lock.id, self.ttl) });
+    }
+}
+
+impl Outcome {
+    /// The outcome of a call that asks for a yes or no.
+    pub fn of_answer(answer: Result<bool>) -> Self {
+        match answer {
+            Ok(true) => Outcome::Yes,
+            Ok(false) => Outcome::No,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// The outcome of a read.
+    pub fn of_read(answer: Result<Option<Holder>>) -> Self {
+        match answer {
+            Ok(Some(holder)) => Outcome::Held(holder),
+            Ok(None) => Outcome::Free,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+}
+
+impl Completion {
+    /// Writes the numbers into `record` and appends the texts to `texts`.
+    pub fn write(self, record: &mut [f64], texts: &mut String) {
+        let (outcome, values, written): (u8, [f64; 2], [Option<&str>; 4]);
+        match &self.outcome {
+            Outcome::Granted(Grant { lock, .. }) => {
+                outcome = 1;
+                // Whole milliseconds, as version 2 counted them.
+                values = [lock.attempts as f64, lock.waited.as_millis() as f64];
+                written = [Some(&lock.id), None, None, None];
+            }
+            Outcome::No => (outcome, values, written) = (2, [0.0; 2], [None; 4]),
+            Outcome::Yes => (outcome, values, written) = (3, [0.0; 2], [None; 4]),
+            Outcome::Held(holder) => {
+                outcome = 4;
+                values = [0.0; 2];
+                written = [Some(&holder.id), holder.owner.as_deref(), None, None];
+            }
+            Outcome::Free => (outcome, values, written) = (5, [0.0; 2], [None; 4]),
+            Outcome::Cancelled => (outcome, values, written) = (6, [0.0; 2], [None; 4]),
+            Outcome::Ask { provider } => {
+                outcome = 7;
+                values = [f64::from(*provider), 0.0];
+                written = [None; 4];
+            }
+            Outcome::Failed(error) => {
+                let message = error.to_string();
+                let (detail, reason) = detail(error);
+                let texts_of_error = [Some(error.code()), Some(&message), detail, reason];
+                return put(record, texts, self.call, 8, [0.0; 2], texts_of_error);
+            }
+        }
+        put(record, texts, self.call, outcome, values, written);
+    }
+}
+
+/// What an error says beyond its own words: the server's or the system's code, and the reason
+/// underneath.
+fn detail(error: &Error) -> (Option<&str>, Option<&str>) {
+    match error {
+        Error::Redis { code, message } => (Some(code), Some(message)),
+        Error::Unreachable(cause) | Error::Unknown(cause) | Error::Untrusted(cause) => {
+            (cause.code, Some(&cause.message))
+        }
+        Error::Settings(_) => (None, None),
+    }
+}
+
+fn put(
+    record: &mut [f64],
+    texts: &mut String,
+    call: u32,
+    outcome: u8,
+    values: [f64; 2],
+    written: [Option<&str>; 4],
+) {
+    record[0] = f64::from(call);
+    record[1] = f64::from(outcome);
+    record[2..4].copy_from_slice(&values);
+    for (field, text) in record[4..FIELDS].iter_mut().zip(written) {
+        *field = match text {
+            None => -1.0,
+            Some(text) => {
+                texts.push_str(text);
+                match text.is_ascii() {
+                    true => text.len() as f64,
+                    false => text.encode_utf16().count() as f64,
+                }
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_completion_is_its_numbers_and_its_texts_with_their_lengths_in_utf_16() {
+        let holder = Holder { id: "c1".into(), owner: Some("Zoë 🔒".into()) };
+        let mut record = [0.0; FIELDS];
+        let mut texts = String::from("before");
+
+        Completion { call: 7, outcome: Outcome::Held(holder) }.write(&mut record, &mut texts);
+
+        assert_eq!(record, [7.0, 4.0, 0.0, 0.0, 2.0, 6.0, -1.0, -1.0]);
+        assert_eq!(texts, "beforec1Zoë 🔒");
+    }
+}

@@ -1,0 +1,243 @@
+//! One JavaScript environment (the main thread or a worker): what it sends, and its mailbox.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use napi::Status;
+use napi::bindgen_prelude::Env;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::completion::{Completion, FIELDS, Outcome};
+use super::runtime::{self, Command};
+use crate::backend::redis::settings::Login;
+use crate::error::{Cause, Error, Result};
+
+/// Wakes the environment's event loop.
+pub type Waker = ThreadsafeFunction<(), (), (), Status, false>;
+
+/// One JavaScript environment.
+pub struct Environment {
+    waker: Waker,
+    /// Calls of the current tick. Only the environment's own thread uses it.
+    outbox: Mutex<Vec<Command>>,
+    mailbox: Mutex<Mailbox>,
+    /// Calls JavaScript waits for; while there are any, the process stays alive.
+    pending: AtomicU32,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    closed: bool,
+    full: Vec<Completion>,
+    /// Calls that were cancelled and have not ended yet.
+    cancelled: HashSet<u32>,
+    /// The calls that are under way, and which of them are acquires.
+    running: HashMap<u32, (AbortHandle, bool)>,
+    /// Requests for credentials that JavaScript has not answered.
+    asked: HashMap<u32, oneshot::Sender<Result<Option<Login>>>>,
+    next_request: u32,
+}
+
+impl Environment {
+    /// An environment that is woken by `waker`, which no longer keeps it alive.
+    pub fn new(env: &Env, waker: Waker) -> Arc<Self> {
+        let environment = Environment {
+            waker,
+            outbox: Mutex::default(),
+            mailbox: Mutex::default(),
+            pending: AtomicU32::new(0),
+        };
+        environment.keep_alive(env, false);
+        Arc::new(environment)
+    }
+
+    /// Puts a call into the outbox; JavaScript waits for its completion from now on.
+    pub fn begin(&self, env: &Env, command: Command) {
+        if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.keep_alive(env, true);
+        }
+        lock(&self.outbox).push(command);
+    }
+
+    /// Sends what the outbox holds.
+    pub fn flush(&self) {
+        runtime::send(std::mem::take(&mut *lock(&self.outbox)));
+    }
+
+    /// Ends a call. Its completion is [`Outcome::Cancelled`], or whatever it had ended with
+    /// already, save that a lock goes straight back.
+    pub fn cancel(self: &Arc<Self>, call: u32) {
+        let mut mailbox = lock(&self.mailbox);
+        let ended = |completion: &&mut Completion| {
+            completion.call == call && !matches!(completion.outcome, Outcome::Ask { .. })
+        };
+        match mailbox.full.iter_mut().find(ended) {
+            Some(completion) => {
+                if matches!(completion.outcome, Outcome::Granted(_)) {
+                    give_back(std::mem::replace(&mut completion.outcome, Outcome::Cancelled));
+                }
+            }
+            None => {
+                mailbox.cancelled.insert(call);
+                drop(mailbox);
+                let environment = self.clone();
+                lock(&self.outbox).push(Command::Abort { environment, call });
+            }
+        }
+    }
+
+    /// Moves completions into `numbers` (their count first) and returns their texts.
+    pub fn drain(&self, env: &Env, numbers: &mut [f64]) -> String {
+        let (count, records) = numbers.split_first_mut().expect("there is room for the count");
+        let mut texts = String::new();
+        let mut ended = 0;
+        let mut mailbox = lock(&self.mailbox);
+        let most = mailbox.full.len().min(records.len() / FIELDS);
+        for (completion, record) in mailbox.full.drain(..most).zip(records.chunks_exact_mut(FIELDS))
+        {
+            ended += u32::from(!matches!(completion.outcome, Outcome::Ask { .. }));
+            completion.write(record, &mut texts);
+        }
+        drop(mailbox);
+        *count = most as f64;
+        if ended > 0 && self.pending.fetch_sub(ended, Ordering::Relaxed) == ended {
+            self.keep_alive(env, false);
+        }
+        texts
+    }
+
+    /// The environment ends: nobody is left to take what its calls bring.
+    pub fn close(&self) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.closed = true;
+        mailbox.asked.clear();
+        // A release or an extend may still do its work; a lock would be nobody's.
+        for (_, (call, is_acquire)) in mailbox.running.drain() {
+            if is_acquire {
+                call.abort();
+            }
+        }
+        for completion in mailbox.full.drain(..) {
+            give_back(completion.outcome);
+        }
+    }
+
+    /// Remembers how to end a call that has begun.
+    pub fn running(&self, call: u32, task: AbortHandle, is_acquire: bool) {
+        let mut mailbox = lock(&self.mailbox);
+        if !mailbox.closed {
+            mailbox.running.insert(call, (task, is_acquire));
+        } else if is_acquire {
+            task.abort();
+        }
+    }
+
+    /// Ends a call that has begun and has not ended.
+    pub fn abort(&self, call: u32) {
+        if let Some((task, _)) = lock(&self.mailbox).running.remove(&call) {
+            task.abort();
+        }
+    }
+
+    /// Asks JavaScript for the credentials of a provider.
+    pub async fn ask(&self, provider: u32) -> Result<Option<Login>> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut mailbox = lock(&self.mailbox);
+            let request = mailbox.next_request;
+            mailbox.next_request = request.wrapping_add(1);
+            mailbox.asked.insert(request, answer);
+            let outcome = Outcome::Ask { provider };
+            self.post(&mut mailbox, Completion { call: request, outcome });
+        }
+        let gone = || Error::Unreachable(Cause::new("the thread that knows the password ended"));
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// JavaScript's answer to a request for credentials.
+    pub fn answer(&self, request: u32, login: Result<Option<Login>>) {
+        if let Some(answer) = lock(&self.mailbox).asked.remove(&request) {
+            // Whoever asked may have given up.
+            let _ = answer.send(login);
+        }
+    }
+
+    fn complete(&self, call: u32, outcome: Outcome) {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.running.remove(&call);
+        if mailbox.cancelled.remove(&call) {
+            give_back(outcome);
+            self.post(&mut mailbox, Completion { call, outcome: Outcome::Cancelled });
+        } else {
+            self.post(&mut mailbox, Completion { call, outcome });
+        }
+    }
+
+    /// Puts a completion into the mailbox and wakes JavaScript if it was empty.
+    fn post(&self, mailbox: &mut Mailbox, completion: Completion) {
+        if mailbox.closed {
+            return give_back(completion.outcome);
+        }
+        mailbox.full.push(completion);
+        if mailbox.full.len() == 1 {
+            self.waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    fn keep_alive(&self, env: &Env, alive: bool) {
+        let waker = self.waker.raw();
+        // SAFETY: this runs on the environment's own thread while the environment lives, and
+        // the waker was made in it and is not released before it ends.
+        unsafe {
+            match alive {
+                true => napi::sys::napi_ref_threadsafe_function(env.raw(), waker),
+                false => napi::sys::napi_unref_threadsafe_function(env.raw(), waker),
+            };
+        }
+    }
+}
+
+/// The promise to complete a call: kept even if the task that holds it is aborted or panics.
+pub struct Reply {
+    environment: Arc<Environment>,
+    call: u32,
+    sent: bool,
+}
+
+impl Reply {
+    /// The reply to a call of `environment`.
+    pub fn new(environment: Arc<Environment>, call: u32) -> Self {
+        Reply { environment, call, sent: false }
+    }
+
+    /// Completes the call.
+    pub fn send(mut self, outcome: Outcome) {
+        self.sent = true;
+        self.environment.complete(self.call, outcome);
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.sent {
+            let outcome = match std::thread::panicking() {
+                true => Outcome::Failed(Error::Unknown(Cause::new("a bug in dist-lock"))),
+                false => Outcome::Cancelled,
+            };
+            self.environment.complete(self.call, outcome);
+        }
+    }
+}
+
+fn give_back(outcome: Outcome) {
+    if let Outcome::Granted(grant) = outcome {
+        grant.give_back();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
