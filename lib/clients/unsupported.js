@@ -1,0 +1,40 @@
+'use strict'
+
+const ONE_SERVER = 'pass a client, URL or settings of one server'
+
+/** What is recognised in order to say why it cannot be used. */
+module.exports = [
+  row('list', Array.isArray, `a list of servers is not supported yet: ${ONE_SERVER}`),
+  row('Cluster', isCluster, `Redis Cluster is not supported yet: ${ONE_SERVER}`),
+  row('Sentinel', isSentinel, `Sentinel is not supported yet: ${ONE_SERVER}, the primary itself`),
+  row('pool', isPool, 'got a pool: pass a client, URL or settings instead'),
+  row('pipeline', isPipeline, 'got a pipeline: pass the client it was made with'),
+]
+
+function row(name, is, refusal) {
+  return { name, is, refuse: () => refusal }
+}
+
+/** Of ioredis and iovalkey, or of redis 4 to 6. */
+function isCluster(client) {
+  return has(client, 'startupNodes') || (has(client, 'masters') && has(client, 'slots'))
+}
+
+/** Of redis 5 and 6; the client of ioredis is an ordinary one with other options. */
+function isSentinel(client) {
+  return has(client, 'getSentinelNode')
+}
+
+/** Of redis 5 and 6. */
+function isPool(client) {
+  return has(client, 'idleClients') && has(client, 'totalClients')
+}
+
+/** Of ioredis and iovalkey. */
+function isPipeline(client) {
+  return has(client, 'isPipeline') && has(client, 'redis')
+}
+
+function has(value, name) {
+  return typeof value === 'object' && value !== null && name in value
+}

@@ -1,0 +1,170 @@
+'use strict'
+
+const { NativeEngine } = require('./native.js')
+const { failure } = require('./errors.js')
+
+/**
+ * The calls that wait for their completion, by number, and the one wake-up that brings the
+ * completions of all of them. `src/node/completion.rs` writes what is read here.
+ *
+ * @typedef {object} Call
+ * @property {string} resource
+ * @property {(error: unknown, value?: unknown) => void} done   called exactly once, later
+ * @property {(id: string, attempts: number, waited: number) => object} [granted]
+ * @property {(id: string, owner: string | null) => object} [held]
+ * @property {unknown} [cancelled]   why the call was cancelled, once it was
+ */
+
+/** Numbers per completion: call, outcome, two values, the lengths of four texts. */
+const FIELDS = 8
+/** Completions taken in one crossing. */
+const ROOM = 512
+
+const [GRANTED, NO, YES, HELD, FREE, CANCELLED, ASK, FAILED] = [1, 2, 3, 4, 5, 6, 7, 8]
+
+const native = new NativeEngine(drain)
+const numbers = new Float64Array(1 + ROOM * FIELDS)
+
+/** @type {(Call | undefined)[]} */
+const calls = []
+const unused = []
+let flushing = false
+
+/** Reads the texts of a record in turn. */
+let texts = ''
+let position = 0
+
+/**
+ * Registers a call. The number it returns goes to a native method in the same tick; what
+ * the calls of a tick ask for leaves together at its end.
+ *
+ * @param {Call} call
+ * @returns {number}
+ */
+function begin(call) {
+  const number = unused.length > 0 ? unused.pop() : calls.length
+  calls[number] = call
+  flushAtEndOfTick()
+  return number
+}
+
+/** Takes back a call that was not handed to a native method after all. */
+function forget(number) {
+  calls[number] = undefined
+  unused.push(number)
+}
+
+/** Ends a call early: unless it has ended by itself, it completes with `reason` as its error. */
+function cancel(number, reason) {
+  calls[number].cancelled = reason
+  native.cancel(number)
+  flushAtEndOfTick()
+}
+
+function flushAtEndOfTick() {
+  if (flushing) return
+  flushing = true
+  process.nextTick(flush)
+}
+
+function flush() {
+  flushing = false
+  native.flush()
+}
+
+function drain() {
+  let count
+  do {
+    texts = native.drain(numbers)
+    position = 0
+    count = numbers[0]
+    for (let at = 1; at <= count * FIELDS; at += FIELDS) {
+      if (numbers[at + 1] === ASK) askForCredentials(numbers[at], numbers[at + 2])
+      else complete(numbers[at], at)
+    }
+  } while (count === ROOM)
+}
+
+function complete(number, at) {
+  const call = calls[number]
+  calls[number] = undefined
+  unused.push(number)
+
+  const outcome = numbers[at + 1]
+  let error = null
+  let value
+  if (outcome === GRANTED) value = call.granted(text(at, 0), numbers[at + 2], numbers[at + 3])
+  else if (outcome === YES) value = true
+  else if (outcome === NO) value = false
+  else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
+  else if (outcome === FREE) value = null
+  else if (outcome === FAILED) error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
+  if (outcome === CANCELLED || call.cancelled !== undefined) error = call.cancelled
+
+  try {
+    if (error === null) call.done(null, value)
+    else call.done(error)
+  } catch (thrown) {
+    // A callback's own failure is the program's, and must not keep others from their callbacks.
+    process.nextTick(rethrow, thrown)
+  }
+}
+
+/** The next text of a record; they must be read in order. */
+function text(at, index) {
+  const length = numbers[at + 4 + index]
+  if (length < 0) return undefined
+  const start = position
+  position += length
+  return texts.slice(start, position)
+}
+
+function rethrow(thrown) {
+  throw thrown
+}
+
+/** Functions that give credentials, by the number Rust asks with; they live as their settings do. */
+const providers = new Map()
+const providerNumbers = new WeakMap()
+const dropped = new FinalizationRegistry((number) => providers.delete(number))
+let nextProvider = 0
+
+function providerNumber(credentials) {
+  let number = providerNumbers.get(credentials)
+  if (number === undefined) {
+    number = nextProvider++
+    providerNumbers.set(credentials, number)
+    providers.set(number, new WeakRef(credentials))
+    dropped.register(credentials, number)
+  }
+  return number
+}
+
+async function askForCredentials(request, number) {
+  try {
+    const credentials = providers.get(number)?.deref()
+    const { username, password } = (await credentials?.()) ?? {}
+    native.answer(request, username || undefined, password ?? undefined)
+  } catch (error) {
+    native.answer(request, undefined, undefined, `no credentials: ${error?.message ?? error}`)
+  }
+}
+
+/**
+ * Opens the locks that `settings` name.
+ *
+ * @param {import('./settings.js').ConnectionSettings} settings
+ * @param {{ connectTimeout: number, commandTimeout: number }} timeouts
+ */
+function open(settings, timeouts) {
+  const { credentials, ...plain } = settings
+  const provider = credentials && providerNumber(credentials)
+  try {
+    return native.open({ ...plain, ...timeouts, provider })
+  } catch (error) {
+    // What Rust finds wrong with settings (a certificate that is none) is the caller's to mend.
+    throw new TypeError(error.message, { cause: error })
+  }
+}
+
+module.exports = { begin, cancel, forget, open, calls }

@@ -1,0 +1,45 @@
+'use strict'
+
+/**
+ * Why a lock call could not be answered. That somebody else holds the lock is an answer, never
+ * an error. `code` is stable, the message is not.
+ */
+class LockError extends Error {
+  /**
+   * @param {string} message
+   * @param {object} details
+   * @param {string} details.code   `ERR_LOCK_…`
+   * @param {string} [details.resource]   the name that was to be locked, released, …
+   * @param {string} [details.redisCode]   the first word of Redis's answer, with `ERR_LOCK_REDIS`
+   * @param {Error} [details.cause]   the failure underneath
+   */
+  constructor(message, { code, resource, redisCode, cause }) {
+    super(message, cause && { cause })
+    this.code = code
+    if (resource !== undefined) this.resource = resource
+    if (redisCode !== undefined) this.redisCode = redisCode
+  }
+}
+
+// On the prototype, as the names of Node's own errors are, so that it is not printed twice.
+Object.defineProperty(LockError.prototype, 'name', {
+  value: 'LockError',
+  configurable: true,
+  writable: true,
+})
+
+/** The error for what the core reports: its code and message, a code of the failure underneath. */
+function failure(resource, code, message, detail, reason) {
+  const cause = new Error(reason)
+  if (detail !== undefined) cause.code = detail
+  const redisCode = code === 'ERR_LOCK_REDIS' ? detail : undefined
+  return new LockError(message, { code, resource, redisCode, cause })
+}
+
+/** The program closed the client that the manager was made from. */
+function closed(resource) {
+  const message = 'the client that dist-lock was made from was closed'
+  return new LockError(message, { code: 'ERR_LOCK_CLOSED', resource })
+}
+
+module.exports = { LockError, failure, closed }

@@ -1,0 +1,127 @@
+'use strict'
+
+/** A manager's options and their defaults. */
+const DEFAULTS = {
+  ttl: 30000,
+  retryDelay: 50,
+  maxRetries: -1,
+  keyPrefix: 'lock:',
+  connectTimeout: 10000,
+  commandTimeout: 5000,
+}
+
+/** The first four are version 2's, which wrote them into the caller's object. */
+const WRITTEN_BACK = ['ttl', 'retryDelay', 'maxRetries', 'keyPrefix']
+
+/** The longest time a timer of Node can count; anything longer became 1 ms. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/** @param {any} options   the caller's; what is undefined in it is filled in, as in version 2 */
+function withDefaults(options) {
+  options ||= {}
+  if (typeof options !== 'object' && typeof options !== 'function') {
+    throw new TypeError(`Expected \`options\` to be an object; got ${shown(options)}`)
+  }
+  for (const name of WRITTEN_BACK) {
+    // A frozen object stays as it is; its defaults apply all the same.
+    if (options[name] === undefined) Reflect.set(options, name, DEFAULTS[name])
+  }
+  return options
+}
+
+/** What an option is now: options may change between two calls. */
+function current(options, name) {
+  const value = options[name]
+  return value === undefined ? DEFAULTS[name] : value
+}
+
+/** What applies to one call: its own option, or the manager's. */
+function ofCall(own, options, name) {
+  const value = own?.[name]
+  return value === undefined ? current(options, name) : value
+}
+
+/** Whole milliseconds of 1 or more; digits in a string count. */
+function ttl(value) {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (typeof number !== 'number' || Number.isNaN(number)) {
+    throw new TypeError(`Expected \`ttl\` to be a number of milliseconds; got ${shown(value)}`)
+  }
+  if (!Number.isSafeInteger(number) || number < 1) {
+    throw new RangeError(`Expected \`ttl\` to be an integer of 1 or more; got ${shown(value)}`)
+  }
+  return number
+}
+
+/** As `setTimeout` takes it: what is no number, below 1 or too large is 1 ms. */
+function retryDelay(value) {
+  const number = toNumber(value)
+  return number >= 1 && number <= LONGEST_TIMER ? Math.trunc(number) : 1
+}
+
+/** As version 2 compared it: only the number −1 and Infinity never end, nonsense is one try. */
+function maxRetries(value) {
+  if (value === -1) return Infinity
+  const number = toNumber(value)
+  if (number === Infinity) return Infinity
+  return number >= 1 ? Math.min(Math.trunc(number), 2 ** 32 - 1) : 0
+}
+
+/** Milliseconds of 0 or more; `undefined` and Infinity never end. */
+function timeout(value) {
+  if (value === undefined) return Infinity
+  return duration('timeout', value, 0)
+}
+
+/** The manager's `connectTimeout` or `commandTimeout`. */
+function connectionTimeout(options, name) {
+  const value = current(options, name)
+  const number = duration(name, value, 1)
+  if (number <= LONGEST_TIMER) return number
+  throw new RangeError(`Expected \`${name}\` to be at most ${LONGEST_TIMER}; got ${shown(value)}`)
+}
+
+function duration(name, value, least) {
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    throw new TypeError(`Expected \`${name}\` to be a number of milliseconds; got ${shown(value)}`)
+  }
+  if (value < least) {
+    throw new RangeError(`Expected \`${name}\` to be ${least} or more; got ${shown(value)}`)
+  }
+  return value
+}
+
+function signal(value) {
+  if (value === undefined) return undefined
+  if (typeof value === 'object' && value !== null && typeof value.aborted === 'boolean') return value
+  throw new TypeError(`Expected \`signal\` to be an AbortSignal; got ${shown(value)}`)
+}
+
+function toNumber(value) {
+  // Symbols, BigInts and objects that refuse are no numbers, rather than exceptions.
+  try {
+    return Number(value)
+  } catch {
+    return NaN
+  }
+}
+
+function shown(value) {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'function' ? 'a function' : String(value)
+}
+
+module.exports = {
+  connectionTimeout,
+  current,
+  maxRetries,
+  ofCall,
+  retryDelay,
+  shown,
+  signal,
+  timeout,
+  ttl,
+  withDefaults,
+}

@@ -1,0 +1,113 @@
+'use strict'
+
+const net = require('node:net')
+const { Guarded, shown } = require('./guarded.js')
+const { tlsSettings } = require('./tls.js')
+
+/**
+ * What a row of `clients/` reads: the words of ConnectionSettings, still as the client has them.
+ *
+ * @typedef {object} Read
+ * @property {string} [memory]
+ * @property {string} [host]
+ * @property {number | string} [port]
+ * @property {number | string} [family]
+ * @property {string} [path]
+ * @property {number | string} [db]
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {() => unknown} [credentials]
+ * @property {boolean | object} [tls]
+ */
+
+/**
+ * Where and how to connect: all that Rust is told. Frozen; a key that is not set is absent.
+ *
+ * - `memory`: the name of a store in this process; then there is nothing else
+ * - `host` and `port`, with `family` 4 or 6 when only that will do; or `path`, a unix socket
+ * - `db`, always
+ * - `username` and `password`, or `credentials()`, which is called when connecting
+ * - `tls`, see `tls.js`
+ *
+ * @typedef {Guarded & { memory?: string, host?: string, port?: number, family?: 4 | 6,
+ *   path?: string, db?: number, username?: string, password?: string,
+ *   credentials?: () => Credentials | Promise<Credentials>, tls?: import('./tls.js').TlsSettings }} ConnectionSettings
+ * @typedef {{ username?: string, password?: string }} Credentials
+ */
+
+/**
+ * @param {Read} read
+ * @returns {ConnectionSettings}
+ */
+function connectionSettings(read) {
+  if (read.memory !== undefined) return new Guarded({ memory: read.memory })
+  return new Guarded({
+    ...address(read),
+    db: database(read.db),
+    ...authentication(read),
+    ...encryption(read),
+  })
+}
+
+function address({ path, host, port, family }) {
+  if (isSet(path)) return { path: text('path', path) }
+
+  const name = isSet(host) ? text('host', host).replace(/^\[(.*)\]$/, '$1') : 'localhost'
+  // An address is of its own family, whatever the client was told: Node ignores it too.
+  const kind = net.isIP(name) ? undefined : addressFamily(family)
+  return { host: name, port: portNumber(port), ...(kind && { family: kind }) }
+}
+
+function portNumber(value = 6379) {
+  const port = Number(value)
+  if (Number.isInteger(port) && port > 0 && port < 65536) return port
+  throw new TypeError(`Expected \`port\` to be an integer from 1 to 65535; got ${shown(value)}`)
+}
+
+function addressFamily(value) {
+  if (!isSet(value) || value === 0 || value === '0') return undefined
+  if (value === 4 || value === '4' || value === 'IPv4') return 4
+  if (value === 6 || value === '6' || value === 'IPv6') return 6
+  throw new TypeError(`Expected \`family\` to be 0, 4 or 6; got ${shown(value)}`)
+}
+
+function database(value) {
+  const db = isSet(value) && value !== '' ? Number(value) : 0
+  if (Number.isInteger(db) && db >= 0) return db
+  throw new TypeError(`Expected \`db\` to be the number of a database; got ${shown(value)}`)
+}
+
+function authentication({ username, password, credentials }) {
+  if (isSet(credentials)) {
+    if (typeof credentials === 'function') return { credentials }
+    throw new TypeError(`Expected \`credentials\` to be a function; got ${typeof credentials}`)
+  }
+  const user = isSet(username) ? text('username', username) : ''
+  const secret = isSet(password) ? text('password', password) : ''
+  // Redis takes a user with an empty password; without a user there is nothing to say.
+  if (user) return { username: user, password: secret }
+  return secret ? { password: secret } : {}
+}
+
+function encryption({ tls, path }) {
+  if (!tls) return {}
+  if (isSet(path)) {
+    throw new TypeError(
+      'TLS over a unix socket is not supported: pass `host` and `port`, or `path` without `tls`',
+    )
+  }
+  return { tls: tlsSettings(tls) }
+}
+
+function text(name, value) {
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' && name !== 'host' && name !== 'path') return String(value)
+  // Not the value: it may be the password.
+  throw new TypeError(`Expected \`${name}\` to be a string; got ${typeof value}`)
+}
+
+function isSet(value) {
+  return value !== undefined && value !== null
+}
+
+module.exports = { connectionSettings }

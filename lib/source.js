@@ -1,0 +1,166 @@
+'use strict'
+
+const { connectionSettings } = require('./settings.js')
+
+/**
+ * What a manager can be made from, one row per kind, tried in this order.
+ *
+ * @typedef {object} Row
+ * @property {string} name
+ * @property {(input: any) => boolean} is
+ * @property {(input: any) => string | undefined} [refuse]
+ *   why this one cannot be used and what to pass instead
+ * @property {(client: any) => any} [remember]
+ *   called once per client: watches what the client itself forgets, for `read` and `closed`
+ * @property {(input: any, memory: any) => import('./settings.js').Read} read
+ *   the settings as the client has them at this moment; called for every lock, so only looks
+ * @property {(input: any) => string} [prefix]
+ * @property {(client: any, memory: any) => boolean} [closed]  only clients have it
+ *
+ * @type {Row[]}
+ */
+const ROWS = [
+  require('./clients/url.js'),
+  require('./clients/object.js'),
+  ...require('./clients/unsupported.js'),
+  require('./clients/ioredis.js'),
+  require('./clients/redis-4.js'),
+  require('./clients/redis-3.js'),
+]
+
+/** One Source per client: 10,000 managers on one client watch it once. */
+const sources = new WeakMap()
+
+/**
+ * The source that `distLock(input)` was given: a client, a URL or settings.
+ *
+ * Throws a `TypeError` for anything whose settings cannot be read or reproduced.
+ *
+ * @param {any} input
+ * @returns {Source}
+ *
+ * @typedef {FixedSource | ClientSource} Source
+ */
+function toSource(input) {
+  const client = underlying(input)
+  const known = isObject(client) && sources.get(client)
+  if (known) return known
+
+  const row = ROWS.find((row) => row.is(client))
+  const refusal = row ? row.refuse?.(client) : `got ${describe(input)}`
+  if (refusal) throw new TypeError(`${EXPECTED}; ${refusal}`)
+
+  if (!row.closed) return new FixedSource(client, row)
+  const source = new ClientSource(client, row)
+  sources.set(client, source)
+  return source
+}
+
+/** A URL or a settings object: read once. */
+class FixedSource {
+  #settings
+  #prefix
+
+  constructor(input, row) {
+    this.#settings = connectionSettings(row.read(input))
+    this.#prefix = row.prefix?.(input) ?? ''
+  }
+
+  settings() {
+    return this.#settings
+  }
+
+  prefix() {
+    return this.#prefix
+  }
+
+  closed() {
+    return false
+  }
+}
+
+/** A client, whose settings are read anew whenever they are asked for. */
+class ClientSource {
+  #client
+  #row
+  #memory
+  #read
+  #settings
+
+  constructor(client, row) {
+    this.#client = client
+    this.#row = row
+    // Only when its settings proved readable: a client that is refused is left alone.
+    this.settings()
+    this.#memory = row.remember?.(client)
+    // Version 2 listened too: a program without a listener survives ECONNREFUSED.
+    client.on('error', () => {})
+  }
+
+  /**
+   * The settings as they are now: the same object as long as nothing changes, so that callers
+   * compare with `===`. Throws a `TypeError` when they became something that cannot be honoured.
+   *
+   * @returns {import('./settings.js').ConnectionSettings}
+   */
+  settings() {
+    const read = this.#row.read(this.#client, this.#memory)
+    if (this.#read === undefined || differ(read, this.#read)) {
+      this.#settings = connectionSettings(read)
+      this.#read = read
+    }
+    return this.#settings
+  }
+
+  /** The client's own key prefix, which is not part of `lock.key`; '' when it has none. */
+  prefix() {
+    return this.#row.prefix(this.#client)
+  }
+
+  /** Whether the program closed its client for good; connecting and reconnecting are open. */
+  closed() {
+    return this.#row.closed(this.#client, this.#memory)
+  }
+}
+
+function differ(a, b) {
+  return (
+    a.host !== b.host ||
+    a.port !== b.port ||
+    a.db !== b.db ||
+    a.password !== b.password ||
+    a.username !== b.username ||
+    a.tls !== b.tls ||
+    a.path !== b.path ||
+    a.family !== b.family ||
+    a.credentials !== b.credentials ||
+    a.memory !== b.memory
+  )
+}
+
+/** node-redis 5 and 6 hand out objects that inherit from the client: `client.withTypeMapping()`. */
+function underlying(input) {
+  return isObject(input) && isObject(input._self) ? input._self : input
+}
+
+function isObject(value) {
+  return typeof value === 'object' && value !== null
+}
+
+const EXPECTED =
+  'Expected `source` to be a client of redis, @redis/client, ioredis or iovalkey, ' +
+  'a URL such as redis://localhost:6379, or settings such as { host, port }'
+
+/** What came, without its contents: they may hold a password. */
+function describe(value) {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object') return `the ${typeof value} ${String(value)}`
+
+  const names = Object.keys(value)
+  if (names.length === 0) return 'an object without properties'
+  const more = names.length > 5 ? ', …' : ''
+  return `an object that is none of these, with the properties ${names.slice(0, 5).join(', ')}${more}`
+}
+
+module.exports = { toSource }
