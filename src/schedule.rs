@@ -135,6 +135,7 @@ mod tests {
         let mut schedule = Schedule::new(Duration::MAX, Some(u32::MAX), Some(Duration::MAX));
 
         schedule.skip_missed();
+        schedule.tried();
 
         assert_eq!(schedule.deadline(), None);
         assert_eq!(schedule.last_try(), None);

@@ -1,0 +1,129 @@
+//! The Redis store on a real server.
+
+mod support;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dist_lock::backend::Redis;
+use dist_lock::{Backend, Error};
+use support::server::Server;
+
+const TTL: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_lock_lies_in_redis_as_version_2_wrote_it() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+
+    redis.acquire("lock:a", "c1", "ann", TTL).await.unwrap();
+
+    let fields: Vec<String> = server.ask(&["HGETALL", "lock:a"]);
+    let left: u64 = server.ask(&["PTTL", "lock:a"]);
+    assert_eq!(fields, ["id", "c1", "owner", "ann"]);
+    assert!((1..=30_000).contains(&left), "{left} ms left");
+}
+
+#[tokio::test]
+async fn a_repeated_acquire_renews_the_lock_instead_of_being_locked_out() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+    redis.acquire("k", "c1", "", Duration::from_secs(5)).await.unwrap();
+
+    assert!(redis.acquire("k", "c1", "", TTL).await.unwrap());
+
+    let left: u64 = server.ask(&["PTTL", "k"]);
+    assert!(left > 5_000, "{left} ms left");
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_taken_and_cannot_be_released() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+    server.ask::<()>(&["SET", "k", "text"]);
+
+    assert_eq!(redis.acquire("k", "c1", "", TTL).await, Ok(false));
+    let refusal = redis.release("k", "c1").await.unwrap_err();
+
+    assert!(matches!(&refusal, Error::Redis { code, .. } if code == "WRONGTYPE"), "{refusal}");
+}
+
+#[tokio::test]
+async fn scripts_the_server_forgot_are_sent_again() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+    redis.acquire("k", "c1", "", TTL).await.unwrap();
+
+    server.ask::<()>(&["SCRIPT", "FLUSH"]);
+
+    assert_eq!(redis.acquire("k", "c2", "", TTL).await, Ok(false));
+    assert_eq!(redis.release("k", "c1").await, Ok(true));
+}
+
+#[tokio::test]
+async fn all_callers_share_one_connection_and_a_burst_is_answered_in_full() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+
+    let keys: Vec<String> = (0..3000).map(|number| format!("k{number}")).collect();
+    let answers =
+        futures_util::future::join_all(keys.iter().map(|key| redis.acquire(key, "c1", "", TTL)));
+    assert!(answers.await.into_iter().all(|granted| granted == Ok(true)));
+
+    let clients: String = server.ask(&["CLIENT", "LIST"]);
+    assert_eq!(clients.matches("name=dist-lock ").count(), 1, "{clients}");
+    let size: u64 = server.ask(&["DBSIZE"]);
+    assert_eq!(size, 3000);
+}
+
+#[tokio::test]
+async fn a_connection_the_server_closed_is_replaced() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+    redis.acquire("k", "c1", "", TTL).await.unwrap();
+
+    server.ask::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
+
+    // The step that met the broken connection may fail; none after it does.
+    let _ = redis.read("k").await;
+    assert_eq!(redis.release("k", "c1").await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_in_time() {
+    let server = Server::start();
+    let settings = dist_lock::backend::redis::Settings {
+        command_timeout: Duration::from_millis(100),
+        ..server.settings()
+    };
+    let redis = Redis::new(settings).unwrap();
+    redis.read("k").await.unwrap();
+
+    server.ask::<()>(&["CLIENT", "PAUSE", "60000"]);
+    let error = redis.read("k").await.unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "no answer from Redis, the outcome is unknown: no reply within 100 ms"
+    );
+}
+
+#[tokio::test]
+async fn each_lock_costs_one_command_to_take_and_one_to_free() {
+    let server = Server::start();
+    let redis = Redis::new(server.settings()).unwrap();
+    redis.read("k").await.unwrap();
+    server.ask::<()>(&["CONFIG", "RESETSTAT"]);
+
+    redis.acquire("k", "c1", "", TTL).await.unwrap();
+    redis.release("k", "c1").await.unwrap();
+
+    let stats: String = server.ask(&["INFO", "commandstats"]);
+    let calls: HashMap<&str, &str> = stats
+        .lines()
+        .filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="))
+        .map(|(name, rest)| (name, rest.split(',').next().unwrap_or_default()))
+        .collect();
+    assert_eq!(calls.get("evalsha"), Some(&"2"));
+    assert_eq!(calls.get("eval"), None);
+}
