@@ -98,7 +98,8 @@ function complete(number, at) {
   else if (outcome === NO) value = false
   else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
   else if (outcome === FREE) value = null
-  else if (outcome === FAILED) error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
+  else if (outcome === FAILED)
+    error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
   if (outcome === CANCELLED || call.cancelled !== undefined) error = call.cancelled
 
   try {

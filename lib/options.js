@@ -93,7 +93,8 @@ function duration(name, value, least) {
 
 function signal(value) {
   if (value === undefined) return undefined
-  if (typeof value === 'object' && value !== null && typeof value.aborted === 'boolean') return value
+  if (typeof value === 'object' && value !== null && typeof value.aborted === 'boolean')
+    return value
   throw new TypeError(`Expected \`signal\` to be an AbortSignal; got ${shown(value)}`)
 }
 
@@ -109,7 +110,8 @@ function toNumber(value) {
 function shown(value) {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
   if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? 'an array' : 'an object'
   return typeof value === 'function' ? 'a function' : String(value)
 }
 

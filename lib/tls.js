@@ -61,12 +61,18 @@ function settingsOf(options) {
   const { ca, servername } = options
   const extraCa = process.env.NODE_EXTRA_CA_CERTS
   return new Guarded({
-    ...(ca ? { ca: [ca].flat().map((pem) => pemText('ca', pem)) } : extraCa && { extraCa }),
+    ...(ca ? { ca: authorities(ca) } : extraCa && { extraCa }),
     ...clientCertificate(options),
     ...(servername && { servername: String(servername) }),
     rejectUnauthorized: rejectUnauthorized(options),
     ...versions(options),
   })
+}
+
+function authorities(ca) {
+  const pems = [ca].flat()
+  if (pems.length === 0) throw new TypeError('Expected the TLS option `ca` to name an authority')
+  return pems.map((pem) => pemText('ca', pem))
 }
 
 function refuse(options) {

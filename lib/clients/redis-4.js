@@ -11,7 +11,6 @@ module.exports = {
     typeof client === 'object' &&
     client !== null &&
     'isOpen' in client &&
-    'isReady' in client &&
     'options' in client &&
     typeof client.select === 'function' &&
     typeof client.sendCommand === 'function',

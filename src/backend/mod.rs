@@ -57,7 +57,7 @@ pub enum Settings {
     /// In this process, under a name of their own.
     Memory(String),
     /// In a Redis server.
-    Redis(redis::Settings),
+    Redis(Box<redis::Settings>),
 }
 
 /// The store that some [`Settings`] name.
@@ -66,7 +66,7 @@ pub enum Store {
     /// In this process.
     Memory(Memory),
     /// In a Redis server.
-    Redis(Redis),
+    Redis(Box<Redis>),
 }
 
 impl Store {
@@ -74,7 +74,7 @@ impl Store {
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(match settings {
             Settings::Memory(_) => Store::Memory(Memory::default()),
-            Settings::Redis(settings) => Store::Redis(Redis::new(settings.clone())?),
+            Settings::Redis(settings) => Store::Redis(Box::new(Redis::new((**settings).clone())?)),
         })
     }
 }

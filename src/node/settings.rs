@@ -88,14 +88,14 @@ impl ConnectionSettings {
             }
             _ => return Err(napi::Error::from_reason("neither `path` nor `host` and `port`")),
         };
-        Ok(Settings::Redis(Redis {
+        Ok(Settings::Redis(Box::new(Redis {
             endpoint,
             database: self.db.unwrap_or(0),
             credentials,
             tls: self.tls.map(TlsOptions::read).transpose()?,
             connect_timeout: Duration::from_secs_f64(self.connect_timeout / 1000.0),
             command_timeout: Duration::from_secs_f64(self.command_timeout / 1000.0),
-        }))
+        })))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod settings;
 mod step;
 pub mod tls;
 mod transport;
+mod verifier;
 
 use connection::Connection;
 pub use settings::Settings;

@@ -3,15 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
-    version,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 
+use super::verifier::Verifier;
 use crate::error::{Error, Result};
 
 /// The options of Node's `tls.connect` that are honoured; the facade refuses the others.
@@ -56,12 +54,9 @@ impl TlsSettings {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.versions()?)
-            .map_err(|error| invalid("minVersion", error))?;
-        let builder = if self.accept_any {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-        } else {
-            builder.with_root_certificates(self.roots()?)
-        };
+            .map_err(|error| invalid("minVersion", error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self.verifier(provider)?));
         match (&self.cert, &self.key) {
             (None, None) => Ok(builder.with_no_client_auth()),
             (Some(cert), Some(key)) => {
@@ -89,9 +84,16 @@ impl TlsSettings {
         }
     }
 
-    fn roots(&self) -> Result<RootCertStore> {
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Verifier> {
+        if self.accept_any {
+            return Ok(Verifier::of_anybody(&provider));
+        }
+        let mut given = Vec::new();
+        for ca in &self.ca {
+            given.extend(certificates("ca", ca)?);
+        }
         let mut roots = RootCertStore::empty();
-        if self.ca.is_empty() {
+        if given.is_empty() {
             // A platform without readable roots trusts nobody, which the handshake then says.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             for file in &self.extra_ca {
@@ -99,12 +101,14 @@ impl TlsSettings {
                 roots.add_parsable_certificates(extra);
             }
         }
-        for ca in &self.ca {
-            for certificate in certificates("ca", ca)? {
-                roots.add(certificate).map_err(|error| invalid("ca", error))?;
-            }
+        for certificate in &given {
+            roots.add(certificate.clone()).map_err(|error| invalid("ca", error))?;
         }
-        Ok(roots)
+        let by_authority =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()
+                .map_err(|error| invalid("ca", error))?;
+        Ok(Verifier::of_authorities(&provider, by_authority, given))
     }
 }
 
@@ -120,47 +124,6 @@ fn certificates(option: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>>
 
 fn invalid(option: &str, reason: impl fmt::Display) -> Error {
     Error::Settings(format!("the TLS option `{option}` cannot be used: {reason}"))
-}
-
-/// `rejectUnauthorized: false`: the caller wants encryption without proof of who answers.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,144 @@
+'use strict'
+
+const { EventEmitter, once } = require('node:events')
+const net = require('node:net')
+const { setTimeout: sleep } = require('node:timers/promises')
+
+/**
+ * A network that fails on request: a proxy in front of a redis-server.
+ *
+ *     const proxy = await startProxy(t, redis)
+ *     const locks = distLock(proxy.url)
+ *     …
+ *     proxy.mode = 'swallow replies'
+ *
+ * `mode` holds for what arrives from now on, on open connections and on new ones:
+ *
+ * - `pass`: everything gets through
+ * - `swallow replies`: the server gets and runs every command, its replies are lost
+ * - `blackhole`: connections are accepted, and nothing gets through in either direction
+ * - `reset`: every connection is reset as soon as it is made; open ones at the next bytes
+ *
+ * `reset()`, `halfOpen()` and `refuse()` are events rather than states, see there. It emits
+ * `connection` for each new one, `request` and `reply` for bytes that arrived from the client
+ * and the server, whatever then becomes of them.
+ *
+ * @param {{ after(fn: () => unknown): void }} t whose end ends the proxy
+ * @param {{ port: number }} server what it stands in front of, on 127.0.0.1
+ * @returns {Promise<Proxy>}
+ */
+async function startProxy(t, server) {
+  const proxy = new Proxy(server.port)
+  t.after(() => proxy.close())
+  await proxy.accept()
+  return proxy
+}
+
+class Proxy extends EventEmitter {
+  host = '127.0.0.1'
+  port = 0
+  mode = 'pass'
+  /** Milliseconds that bytes take to the server and to the client. */
+  delay = { request: 0, reply: 0 }
+  /** How often somebody connected since the proxy was started. */
+  connections = 0
+  #target
+  #listener
+  #pairs = new Set()
+
+  constructor(target) {
+    super()
+    this.#target = target
+  }
+
+  get url() {
+    return `redis://${this.host}:${this.port}`
+  }
+
+  /** Connections that clients have open now. */
+  get open() {
+    return this.#pairs.size
+  }
+
+  /** Listens, again on the same port after `refuse()`. */
+  async accept() {
+    this.#listener = net.createServer((socket) => this.#connect(socket))
+    this.#listener.listen(this.port, this.host)
+    await once(this.#listener, 'listening')
+    this.port = this.#listener.address().port
+  }
+
+  /** Nobody listens any more: new connections get ECONNREFUSED, open ones are reset. */
+  async refuse() {
+    const closed = once(this.#listener, 'close')
+    this.#listener.close()
+    this.reset()
+    await closed
+  }
+
+  /** Breaks the open connections, and tells both sides. */
+  reset() {
+    for (const { client, server } of this.#pairs) {
+      client.resetAndDestroy()
+      server.resetAndDestroy()
+    }
+  }
+
+  /** Breaks the open connections and tells the server only: the client writes into the void. */
+  halfOpen() {
+    for (const pair of this.#pairs) {
+      pair.halfOpen = true
+      pair.server.resetAndDestroy()
+    }
+  }
+
+  async close() {
+    if (this.#listener.listening) await this.refuse()
+    else this.reset()
+  }
+
+  #connect(client) {
+    this.connections++
+    if (this.mode === 'reset') {
+      client.on('error', () => {})
+      client.resetAndDestroy()
+      this.emit('connection')
+      return
+    }
+    const server = net.connect(this.#target, '127.0.0.1')
+    const pair = { client, server, halfOpen: false }
+    this.#pairs.add(pair)
+    client.once('close', () => this.#pairs.delete(pair))
+
+    this.#carry(pair, client, server, 'request')
+    this.#carry(pair, server, client, 'reply')
+    this.emit('connection')
+  }
+
+  #carry(pair, from, to, kind) {
+    let delivered = Promise.resolve()
+    from.setNoDelay(true)
+    from.on('error', () => {})
+    from.on('data', (chunk) => {
+      const { mode } = this
+      const lost = pair.halfOpen || mode === 'blackhole' || (mode === `swallow replies` && kind === 'reply')
+      if (mode === 'reset') this.reset()
+      else if (!lost) delivered = this.#deliver(delivered, to, chunk, this.delay[kind])
+      this.emit(kind, chunk)
+    })
+    from.on('close', async () => {
+      await delivered
+      if (!pair.halfOpen) to.destroy()
+    })
+  }
+
+  /** In the order of arrival, also where the delay has become shorter. */
+  async #deliver(before, to, chunk, delay) {
+    const waited = delay > 0 && sleep(delay)
+    await before
+    await waited
+    if (to.writable) to.write(chunk)
+  }
+}
+
+module.exports = { startProxy }
