@@ -1,13 +1,16 @@
 -- Take the lock if it is free; if its holder is us already, renew it (a repeated call, a lost reply).
--- KEYS[1] lock key   ARGV id, owner, ttl in ms   returns 1 ours | 0 taken
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HMSET', KEYS[1], 'id', ARGV[1], 'owner', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return 1
+-- returns 1 ours | 0 taken, also by a key of another type | an error
+local function acquire(key, id, owner, ttl)
+  local taken = redis.pcall('EXISTS', key)
+  if taken == 0 then
+    local written = redis.pcall('HMSET', key, 'id', id, 'owner', owner)
+    if written.err then return written end
+    local expires = redis.pcall('PEXPIRE', key, ttl)
+    -- A lock without an end would be for ever.
+    if expires ~= 1 then redis.pcall('DEL', key) end
+    return expires
+  end
+  if taken ~= 1 then return taken end
+  if redis.pcall('HGET', key, 'id') == id then return redis.pcall('PEXPIRE', key, ttl) end
+  return 0
 end
--- pcall: a key of another type is somebody else's and answers as taken, as in version 2.
-if redis.pcall('HGET', KEYS[1], 'id') == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  return 1
-end
-return 0

@@ -1,6 +1,7 @@
 -- Set the remaining time of the lock if, and only if, its id is ours; zero or less deletes it.
--- KEYS[1] lock key   ARGV id, ttl in ms   returns 1 extended | 0 not held by us
-if redis.call('HGET', KEYS[1], 'id') == ARGV[1] then
-  return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- returns 1 extended | 0 not held by us | an error
+local function extend(key, id, ttl)
+  local holder = redis.pcall('HGET', key, 'id')
+  if holder == id then return redis.pcall('PEXPIRE', key, ttl) end
+  return holder and holder.err and holder or 0
 end
-return 0

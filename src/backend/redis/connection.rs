@@ -1,6 +1,6 @@
 //! One connection to one server: opened at the first step, shared by all, replaced when it breaks.
 //!
-//! Steps that are ready together leave in one write. Nothing is kept for later: a step that
+//! Steps that are ready together leave in one write, up to 64 of them in one script. Nothing is kept for later: a step that
 //! cannot be sent fails, and the caller decides.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::link::Link;
+use super::script;
 use super::settings::Settings;
 use super::step::{self, Step};
 use crate::error::{Cause, Error, Result};
@@ -23,6 +24,10 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// The most steps that leave in one write: bounds the memory of a burst.
 const MOST_TOGETHER: usize = 1024;
+
+/// The most steps one script carries out: bounds how long other clients wait for it, at about a
+/// microsecond a step.
+const MOST_IN_A_SCRIPT: usize = 64;
 
 /// A connection that is made when it is needed. Dropping it closes it once the steps that are
 /// under way are answered.
@@ -132,43 +137,57 @@ impl Worker {
     }
 }
 
-/// Sends a batch in one write and hands out the replies. A script the server does not know is
-/// sent again in full.
-async fn send(link: Link, mut batch: Vec<Pending>, limit: Duration) {
-    for in_full in [false, true] {
+/// Sends the steps in one write, a few to a script, and hands out their answers.
+async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
+    let mut batches = Vec::new();
+    let mut rest = steps.into_iter();
+    loop {
+        let batch: Vec<Pending> = rest.by_ref().take(MOST_IN_A_SCRIPT).collect();
         if batch.is_empty() {
-            return;
+            break;
         }
-        let mut pipeline = redis::Pipeline::with_capacity(batch.len());
-        for pending in &batch {
-            pipeline.add_command(pending.step.command(in_full));
+        batches.push(batch);
+    }
+    // A script the server does not know is sent again in full, and is known from then on.
+    for in_full in [false, true] {
+        let mut pipeline = redis::Pipeline::with_capacity(batches.len());
+        for batch in &batches {
+            pipeline.add_command(script::command(batch.iter().map(|one| &one.step), in_full));
         }
-        let values = match link.ask(&pipeline, limit).await {
-            Ok(values) => values,
-            Err(cause) => return fail(batch, &Error::Unknown(cause)),
+        let replies = match link.ask(&pipeline, limit).await {
+            Ok(replies) => replies,
+            Err(cause) => return fail(batches.into_iter().flatten(), &Error::Unknown(cause)),
         };
-        let mut unknown_script = Vec::new();
-        for (pending, value) in batch.into_iter().zip(values) {
-            match step::reply(value) {
+        let mut unknown = Vec::new();
+        for (batch, reply) in batches.into_iter().zip(replies) {
+            match step::answers(reply, batch.len()) {
+                Ok(answers) => hand_out(&link, batch, answers),
                 Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
-                    unknown_script.push(pending);
+                    unknown.push(batch);
                 }
-                reply => {
-                    if matches!(&reply, Err(Error::Redis { code, .. }) if code == "READONLY") {
-                        // The primary became a replica: the next step looks for it anew.
-                        link.close();
-                    }
-                    // A caller that is gone needs no answer.
-                    let _ = pending.answer.send(reply);
-                }
+                Err(error) => fail(batch, &error),
             }
         }
-        batch = unknown_script;
+        if unknown.is_empty() {
+            return;
+        }
+        batches = unknown;
     }
 }
 
-fn fail(batch: Vec<Pending>, error: &Error) {
-    for pending in batch {
+fn hand_out(link: &Link, batch: Vec<Pending>, answers: Vec<Result<Value>>) {
+    for (pending, answer) in batch.into_iter().zip(answers) {
+        if matches!(&answer, Err(Error::Redis { code, .. }) if code == "READONLY") {
+            // The primary became a replica: the next step looks for it anew.
+            link.close();
+        }
+        // A caller that is gone needs no answer.
+        let _ = pending.answer.send(answer);
+    }
+}
+
+fn fail(steps: impl IntoIterator<Item = Pending>, error: &Error) {
+    for pending in steps {
         let _ = pending.answer.send(Err(error.clone()));
     }
 }

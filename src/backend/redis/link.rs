@@ -1,4 +1,4 @@
-//! An open connection: greeted, authenticated, in its database, with the scripts loaded.
+//! An open connection: greeted, authenticated, in its database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use rustls::ClientConfig;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::script::Script;
 use super::settings::{Credentials, Login, Settings};
 use super::{step, transport};
 use crate::error::{Cause, Error, Result};
@@ -101,14 +100,11 @@ impl Link {
             needed += 1;
         }
         greeting.cmd("CLIENT").arg("SETNAME").arg(NAME);
-        for script in Script::all() {
-            greeting.add_command(script.load());
-        }
 
         let mut connection = self.connection.clone();
         let replies = connection.send_packed_commands(&greeting, 0, greeting.len()).await;
         let replies = replies.map_err(|error| Error::Unreachable(cause(&error)))?;
-        // The rest is a help: a server that refuses it runs scripts by their text.
+        // The name is a help to people, and a server may refuse it.
         for reply in replies.into_iter().take(needed) {
             match step::reply(reply) {
                 Err(Error::Redis { message, .. })

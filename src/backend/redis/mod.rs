@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::redis::Value;
+
 use super::{Backend, Holder};
 use crate::error::Result;
 
@@ -16,7 +18,7 @@ mod verifier;
 
 use connection::Connection;
 pub use settings::Settings;
-use step::Step;
+use step::{Action, Step};
 
 /// Locks in a Redis server.
 #[derive(Debug)]
@@ -32,34 +34,32 @@ impl Redis {
     }
 }
 
+impl Redis {
+    async fn ask(&self, key: &str, action: Action) -> Result<Value> {
+        self.connection.ask(Step { key: key.to_owned(), action }).await
+    }
+}
+
 impl Backend for Redis {
     async fn acquire(&self, key: &str, id: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        let step = Step::Acquire {
-            key: key.to_owned(),
-            id: id.to_owned(),
-            owner: owner.to_owned(),
-            ttl: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-        };
-        step::done(self.connection.ask(step).await?)
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let action = Action::Acquire { id: id.to_owned(), owner: owner.to_owned(), ttl };
+        step::done(self.ask(key, action).await?)
     }
 
     async fn release(&self, key: &str, id: &str) -> Result<bool> {
-        let step = Step::Release { key: key.to_owned(), id: id.to_owned() };
-        step::done(self.connection.ask(step).await?)
+        let action = Action::Release { id: id.to_owned() };
+        step::done(self.ask(key, action).await?)
     }
 
     async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
-        let step = Step::Extend {
-            key: key.to_owned(),
-            id: id.to_owned(),
-            milliseconds: milliseconds.to_string(),
-        };
-        step::done(self.connection.ask(step).await?)
+        let milliseconds = milliseconds.to_string();
+        let action = Action::Extend { id: id.to_owned(), milliseconds };
+        step::done(self.ask(key, action).await?)
     }
 
     async fn read(&self, key: &str) -> Result<Option<Holder>> {
-        let step = Step::Read { key: key.to_owned() };
-        step::holder(self.connection.ask(step).await?)
+        step::holder(self.ask(key, Action::Read).await?)
     }
 
     fn is_connected(&self) -> bool {

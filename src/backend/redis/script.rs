@@ -1,62 +1,36 @@
-//! The Lua scripts, and the commands that run them.
+//! The Lua that makes the decisions: one script that carries out a batch of steps.
 
 use std::sync::LazyLock;
 
 use redis::Cmd;
 
-/// A script and the name Redis caches it under.
-#[derive(Debug)]
-pub struct Script {
-    text: &'static str,
-    sha: String,
-}
+use super::step::Step;
 
-impl Script {
-    fn new(text: &'static str) -> Self {
-        Script { text, sha: sha1_smol::Sha1::from(text).digest().to_string() }
-    }
+/// A file per step, and the one that goes through a batch.
+const TEXT: &str = concat!(
+    include_str!("../../lua/acquire.lua"),
+    include_str!("../../lua/release.lua"),
+    include_str!("../../lua/extend.lua"),
+    include_str!("../../lua/read.lua"),
+    include_str!("../../lua/batch.lua"),
+);
 
-    /// Takes a key.
-    pub fn acquire() -> &'static Script {
-        static ACQUIRE: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!("../../lua/acquire.lua")));
-        &ACQUIRE
-    }
+/// The name Redis caches the script under.
+static SHA: LazyLock<String> = LazyLock::new(|| sha1_smol::Sha1::from(TEXT).digest().to_string());
 
-    /// Frees a key.
-    pub fn release() -> &'static Script {
-        static RELEASE: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!("../../lua/release.lua")));
-        &RELEASE
+/// The command that carries out `steps`: by the name of the script, or, where the server does not
+/// know that (`in_full`), with its text.
+pub fn command<'s>(steps: impl ExactSizeIterator<Item = &'s Step> + Clone, in_full: bool) -> Cmd {
+    let mut command = match in_full {
+        false => redis::cmd("EVALSHA"),
+        true => redis::cmd("EVAL"),
+    };
+    command.arg(if in_full { TEXT } else { &SHA }).arg(steps.len());
+    for step in steps.clone() {
+        command.arg(&*step.key);
     }
-
-    /// Changes the remaining time of a key.
-    pub fn extend() -> &'static Script {
-        static EXTEND: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!("../../lua/extend.lua")));
-        &EXTEND
+    for step in steps {
+        step.write_to(&mut command);
     }
-
-    /// All of them.
-    pub fn all() -> [&'static Script; 3] {
-        [Script::acquire(), Script::release(), Script::extend()]
-    }
-
-    /// The command that puts the script into the server's cache.
-    pub fn load(&self) -> Cmd {
-        let mut command = redis::cmd("SCRIPT");
-        command.arg("LOAD").arg(self.text);
-        command
-    }
-
-    /// The start of a command that runs the script on one key: by its name, or, where the
-    /// server does not know that (`in_full`), by its text.
-    pub fn on(&self, key: &str, in_full: bool) -> Cmd {
-        let mut command = match in_full {
-            false => redis::cmd("EVALSHA"),
-            true => redis::cmd("EVAL"),
-        };
-        command.arg(if in_full { self.text } else { &self.sha }).arg(1).arg(key);
-        command
-    }
+    command
 }

@@ -1,18 +1,24 @@
-//! The steps as commands, and their replies as answers.
+//! The steps as the script takes them, and its answers.
 
 use redis::{Cmd, ServerError, Value};
 
-use super::script::Script;
 use crate::backend::Holder;
 use crate::error::{Error, Result};
 
-/// One atomic step, as [`crate::Backend`] describes it.
+/// One atomic step, as [`crate::Backend`] describes it, on one key.
 #[derive(Debug)]
-pub enum Step {
-    /// Take a key.
+pub struct Step {
+    /// The lock's key.
+    pub key: String,
+    /// What to do with it.
+    pub action: Action,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub enum Action {
+    /// Take the lock.
     Acquire {
-        /// The lock's key.
-        key: String,
         /// The lock's id.
         id: String,
         /// Who takes it, in free text.
@@ -20,52 +26,37 @@ pub enum Step {
         /// Time to live in milliseconds.
         ttl: u64,
     },
-    /// Free a key.
+    /// Free the lock.
     Release {
-        /// The lock's key.
-        key: String,
         /// The lock's id.
         id: String,
     },
-    /// Change the remaining time of a key.
+    /// Change the remaining time of the lock.
     Extend {
-        /// The lock's key.
-        key: String,
         /// The lock's id.
         id: String,
         /// The new time, in digits: Redis decides which numbers it takes.
         milliseconds: String,
     },
-    /// Look who holds a key.
-    Read {
-        /// The lock's key.
-        key: String,
-    },
+    /// Look who holds the lock.
+    Read,
 }
 
 impl Step {
-    /// The command that carries the step out. `in_full`: with the text of its script.
-    pub fn command(&self, in_full: bool) -> Cmd {
-        match self {
-            Step::Acquire { key, id, owner, ttl } => {
-                let mut command = Script::acquire().on(key, in_full);
-                command.arg(id).arg(owner).arg(*ttl);
-                command
+    /// Appends the step's name and what it takes to the arguments of the script.
+    pub fn write_to(&self, command: &mut Cmd) {
+        match &self.action {
+            Action::Acquire { id, owner, ttl } => {
+                command.arg("acquire").arg(id).arg(owner).arg(*ttl);
             }
-            Step::Release { key, id } => {
-                let mut command = Script::release().on(key, in_full);
-                command.arg(id);
-                command
+            Action::Release { id } => {
+                command.arg("release").arg(id);
             }
-            Step::Extend { key, id, milliseconds } => {
-                let mut command = Script::extend().on(key, in_full);
-                command.arg(id).arg(milliseconds);
-                command
+            Action::Extend { id, milliseconds } => {
+                command.arg("extend").arg(id).arg(milliseconds);
             }
-            Step::Read { key } => {
-                let mut command = redis::cmd("HMGET");
-                command.arg(key).arg("id").arg("owner");
-                command
+            Action::Read => {
+                command.arg("read");
             }
         }
     }
@@ -80,12 +71,22 @@ pub fn reply(value: Value) -> Result<Value> {
 }
 
 /// What the server said no with.
-pub fn refusal(error: &ServerError) -> Error {
+fn refusal(error: &ServerError) -> Error {
     let message = error.details().unwrap_or_default().to_owned();
     Error::Redis { code: error.code().to_owned(), message }
 }
 
-/// The answer of a script: did it do what it was asked to?
+/// The answers of a batch of `count` steps, each its own.
+pub fn answers(value: Value, count: usize) -> Result<Vec<Result<Value>>> {
+    match reply(value)? {
+        Value::Array(answers) if answers.len() == count => {
+            Ok(answers.into_iter().map(reply).collect())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The answer of a step that was asked to do something: did it?
 pub fn done(value: Value) -> Result<bool> {
     match value {
         Value::Int(number) => Ok(number == 1),
@@ -93,7 +94,7 @@ pub fn done(value: Value) -> Result<bool> {
     }
 }
 
-/// The answer to [`Step::Read`].
+/// The answer to [`Action::Read`].
 pub fn holder(value: Value) -> Result<Option<Holder>> {
     match value {
         Value::Array(fields) if fields.len() == 2 => {
