@@ -4,8 +4,10 @@
 //! first one learns counts for all.
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,9 +20,13 @@ struct Line {
     /// By ticket, so that the first entry is the one that arrived first.
     waiting: BTreeMap<u64, Arc<Notify>>,
     next_ticket: u64,
-    /// Answers of the server to whoever was first.
-    answers: u64,
+    /// How often whoever was first has asked the server.
+    questions: u64,
+    /// The last question that was answered.
+    answered: u64,
     last_answer: Option<Instant>,
+    /// Wakes those who wait for an answer rather than for their turn.
+    heard: Arc<Notify>,
 }
 
 impl Lines {
@@ -32,7 +38,14 @@ impl Lines {
         let ticket = line.next_ticket;
         line.next_ticket += 1;
         line.waiting.insert(ticket, wake.clone());
-        Place { lines: self.clone(), key: key.clone(), ticket, wake, answers_before: line.answers }
+        Place {
+            lines: self.clone(),
+            key: key.clone(),
+            ticket,
+            wake,
+            heard: line.heard.clone(),
+            questions_before: line.questions,
+        }
     }
 
     /// The key may be free now: its first caller should ask without waiting for its next try.
@@ -62,7 +75,8 @@ pub struct Place {
     key: Arc<str>,
     ticket: u64,
     wake: Arc<Notify>,
-    answers_before: u64,
+    heard: Arc<Notify>,
+    questions_before: u64,
 }
 
 impl Place {
@@ -90,17 +104,44 @@ impl Place {
         }
     }
 
+    /// Waits until this caller is first (`true`), or the line has learned something since it
+    /// joined (`false`). The first of the line is called to ask now.
+    pub async fn comes_first_or_hears(&self) -> bool {
+        self.lines.call_first(&self.key);
+        loop {
+            let mut heard = pin!(self.heard.notified());
+            heard.as_mut().enable();
+            if self.is_first() {
+                return true;
+            }
+            if self.answers() > 0 {
+                return false;
+            }
+            select! {
+                () = heard => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Tells the line that its first caller asks the server.
+    pub fn asks(&self) {
+        self.with_line(|line| line.questions += 1);
+    }
+
     /// Tells the line that the server answered its first caller.
     pub fn answered(&self) {
         self.with_line(|line| {
-            line.answers += 1;
+            line.answered = line.questions;
             line.last_answer = Some(Instant::now());
+            line.heard.notify_waiters();
         });
     }
 
-    /// How often the server has answered this line since this caller joined it.
+    /// How many questions were answered that were asked after this caller joined. An earlier
+    /// one says nothing about now.
     pub fn answers(&self) -> u64 {
-        self.with_line(|line| line.answers - self.answers_before)
+        self.with_line(|line| line.answered.saturating_sub(self.questions_before))
     }
 
     /// When the server last answered anybody in this line.
@@ -184,10 +225,23 @@ mod tests {
         let first = lines.join(&key());
         let second = lines.join(&key());
 
+        first.asks();
         first.answered();
         let third = lines.join(&key());
 
         assert_eq!((second.answers(), third.answers()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_a_question_asked_before_joining_does_not_count() {
+        let lines = Lines::default();
+        let first = lines.join(&key());
+
+        first.asks();
+        let second = lines.join(&key());
+        first.answered();
+
+        assert_eq!((first.answers(), second.answers()), (1, 0));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::backend::{Backend, Holder};
 use crate::claim::{self, Claim};
@@ -131,11 +131,7 @@ impl<B: Backend> Locker<B> {
         claim: &mut Claim<B>,
         patience: &mut Patience,
     ) -> Result<bool> {
-        if !place.comes_first(schedule.last_try()).await {
-            if place.answers() == 0 {
-                // Somebody was before us all the time, but is there a server at all?
-                self.read(claim.key()).await?;
-            }
+        if !place.comes_first(schedule.last_try()).await && !self.last_chance(place).await? {
             return Ok(false);
         }
         schedule.skip_missed();
@@ -145,6 +141,7 @@ impl<B: Backend> Locker<B> {
                 None => false,
             };
             let granted = loop {
+                place.asks();
                 match claim.attempt().await {
                     Ok(granted) => break granted,
                     Err(error) => patience.bear(error).await?,
@@ -160,6 +157,16 @@ impl<B: Backend> Locker<B> {
                 return Ok(false);
             }
         }
+    }
+
+    /// Somebody was first until the last try was due. Says whether the caller may make that try
+    /// after all; if not, the first of the line was told that the lock is taken, or took it.
+    async fn last_chance(&self, place: &Place) -> Result<bool> {
+        if place.answers() > 0 {
+            return Ok(false);
+        }
+        let silence = || Error::Unreachable(Cause::timeout("no answer", self.patience));
+        timeout(self.patience, place.comes_first_or_hears()).await.map_err(|_| silence())
     }
 
     /// What a caller may be told at its deadline: "taken" only if Redis said so.

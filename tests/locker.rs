@@ -102,18 +102,35 @@ async fn a_waiter_that_leaves_hands_its_place_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_once_behind_others_is_told_that_it_is_taken() {
+async fn who_asks_once_behind_others_is_told_what_the_first_is_told() {
     let (store, locker) = locker();
     hold(&locker).await;
     let waiter = start(&locker, request(None, None));
     sleep(DELAY / 2).await;
+    let before = Instant::now();
 
     assert_eq!(locker.acquire(request(Some(0), None)).await, Ok(None));
-    store.set([Fate::Refused]);
+    assert_eq!(before.elapsed(), Duration::ZERO, "without waiting for the next try");
+    store.set([Fate::Refused; 2]);
     let error = locker.acquire(request(Some(0), None)).await.unwrap_err();
 
     assert_eq!(error.code(), "ERR_LOCK_REDIS", "a refusal is not passed off as taken");
     waiter.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_once_does_not_take_an_answer_from_before_it_asked() {
+    let (store, locker) = locker();
+    let id = hold(&locker).await;
+    store.set([Fate::Late(DELAY)]);
+    let first = start(&locker, request(Some(0), None));
+    sleep(DELAY / 2).await;
+
+    locker.release(&"k".into(), &id).await.unwrap();
+    let second = start(&locker, request(Some(0), None));
+
+    assert_eq!(first.await.unwrap(), Ok(None));
+    assert!(second.await.unwrap().unwrap().is_some(), "it asked after the release");
 }
 
 #[tokio::test(start_paused = true)]
