@@ -1,7 +1,7 @@
 'use strict'
 
 const { LockError } = require('./lib/errors.js')
-const { createManager } = require('./lib/manager.js')
+const { Manager } = require('./lib/manager.js')
 const { withDefaults } = require('./lib/options.js')
 const { toSource } = require('./lib/source.js')
 
@@ -9,7 +9,7 @@ const { toSource } = require('./lib/source.js')
  * Makes a manager of locks; `index.d.ts` is its manual. Works with and without `new`.
  */
 module.exports = function distLock(source, options) {
-  return createManager(toSource(source), withDefaults(options))
+  return new Manager(toSource(source), withDefaults(options)).locks
 }
 
 module.exports.LockError = LockError

@@ -6,26 +6,20 @@ const { failure } = require('./errors.js')
 /**
  * The calls that wait for their completion, by number, and the one wake-up that brings the
  * completions of all of them. `src/node/completion.rs` writes what is read here.
- *
- * @typedef {object} Call
- * @property {string} resource
- * @property {(error: unknown, value?: unknown) => void} done   called exactly once, later
- * @property {(id: string, attempts: number, waited: number) => object} [granted]
- * @property {(id: string, owner: string | null) => object} [held]
- * @property {unknown} [cancelled]   why the call was cancelled, once it was
  */
 
 /** Numbers per completion: call, outcome, two values, the lengths of four texts. */
 const FIELDS = 8
-/** Completions taken in one crossing. */
-const ROOM = 512
+/** Completions taken in one crossing. Their texts share memory for as long as one is in use. */
+const ROOM = 128
 
-const [GRANTED, NO, YES, HELD, FREE, CANCELLED, ASK, FAILED] = [1, 2, 3, 4, 5, 6, 7, 8]
+/** Outcomes; the others, nobody holds it and cancelled, say nothing more. */
+const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
 
 const native = new NativeEngine(drain)
 const numbers = new Float64Array(1 + ROOM * FIELDS)
 
-/** @type {(Call | undefined)[]} */
+/** @type {(import('./calls.js').Call | undefined)[]} */
 const calls = []
 const unused = []
 let flushing = false
@@ -38,7 +32,7 @@ let position = 0
  * Registers a call. The number it returns goes to a native method in the same tick; what
  * the calls of a tick ask for leaves together at its end.
  *
- * @param {Call} call
+ * @param {import('./calls.js').Call} call
  * @returns {number}
  */
 function begin(call) {
@@ -54,9 +48,10 @@ function forget(number) {
   unused.push(number)
 }
 
-/** Ends a call early: unless it has ended by itself, it completes with `reason` as its error. */
+/** Ends a call early: it completes, a little later, with `reason` as its error. */
 function cancel(number, reason) {
-  calls[number].cancelled = reason
+  calls[number].isCancelled = true
+  calls[number].reason = reason
   native.cancel(number)
   flushAtEndOfTick()
 }
@@ -91,20 +86,20 @@ function complete(number, at) {
   unused.push(number)
 
   const outcome = numbers[at + 1]
-  let error = null
-  let value
+  let value = null
+  let error
   if (outcome === GRANTED) value = call.granted(text(at, 0), numbers[at + 2], numbers[at + 3])
   else if (outcome === YES) value = true
   else if (outcome === NO) value = false
   else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
-  else if (outcome === FREE) value = null
   else if (outcome === FAILED)
     error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
-  if (outcome === CANCELLED || call.cancelled !== undefined) error = call.cancelled
 
+  call.ended?.()
   try {
-    if (error === null) call.done(null, value)
-    else call.done(error)
+    if (call.isCancelled) call.fail(call.reason)
+    else if (outcome === FAILED) call.fail(error)
+    else call.succeed(value)
   } catch (thrown) {
     // A callback's own failure is the program's, and must not keep others from their callbacks.
     process.nextTick(rethrow, thrown)

@@ -3,8 +3,8 @@
 const engine = require('./engine.js')
 
 /**
- * The native lockers in use, by the settings they were opened with. Settings objects keep their
- * identity while nothing changes, so finding one is a look into a map.
+ * The native lockers in use, by the settings they were opened with: settings objects keep their
+ * identity while nothing changes.
  *
  * @type {WeakMap<object, Map<string, ReturnType<typeof engine.open>>>}
  */
@@ -12,18 +12,18 @@ const opened = new WeakMap()
 
 /**
  * @param {import('./settings.js').ConnectionSettings} settings
- * @param {number} connectTimeout
- * @param {number} commandTimeout
+ * @param {{ connectTimeout: number, commandTimeout: number }} timeouts   in milliseconds
  */
-function lockerFor(settings, connectTimeout, commandTimeout) {
+function lockerFor(settings, timeouts) {
   let byTimeouts = opened.get(settings)
   if (byTimeouts === undefined) opened.set(settings, (byTimeouts = new Map()))
 
-  const timeouts = `${connectTimeout} ${commandTimeout}`
-  let locker = byTimeouts.get(timeouts)
+  const { connectTimeout, commandTimeout } = timeouts
+  const key = `${connectTimeout} ${commandTimeout}`
+  let locker = byTimeouts.get(key)
   if (locker === undefined) {
     locker = engine.open(settings, { connectTimeout, commandTimeout })
-    byTimeouts.set(timeouts, locker)
+    byTimeouts.set(key, locker)
   }
   return locker
 }

@@ -1,117 +1,50 @@
 'use strict'
 
+const { Acquire, Extend, Read, Release } = require('./calls.js')
 const { dispatch } = require('./dispatch.js')
-const { createLock } = require('./lock.js')
+const { lockerFor } = require('./lockers.js')
 const option = require('./options.js')
 
-/** The options of one acquire. */
-const ACQUIRE_OPTIONS = ['owner', 'ttl', 'retryDelay', 'maxRetries', 'timeout', 'signal']
+/** What a manager is made of, for the calls it makes. */
+class Manager {
+  #options
+  #locker
+  #lockerIs
 
-/**
- * The manager of version 2 on the core of version 3: its arguments, its validation, its texts.
- *
- * @param {import('./source.js').Source} source
- * @param {object} options   with defaults filled in, and read again at each call
- */
-function createManager(source, options) {
-  const locks = { acquire, getAcquiredLock, releaseLock, extendLock }
-  return locks
-
-  function acquire(resource, owner, callback) {
-    if (typeof owner === 'function') {
-      callback = owner
-      owner = ''
-    }
-    mustBeCallback(callback)
-    if (!isName(resource)) return refuse(callback, new Error(NAME))
-
-    const own = isOptions(owner) ? owner : undefined
-    if (own) owner = own.owner === undefined ? '' : own.owner
-    else if (owner === undefined && callback === undefined) owner = ''
-    if (typeof owner !== 'string') return refuse(callback, new Error('owner must be a string'))
-
-    let request
-    try {
-      request = acquireOptions(own)
-    } catch (error) {
-      return refuse(callback, error)
-    }
-    const { ttl, retryDelay, maxRetries, timeout, signal } = request
-    const key = keyOf(resource)
-
-    return dispatch({
-      source,
-      options,
-      resource,
-      callback,
-      signal,
-      granted(id, attempts, waited) {
-        const lock = createLock(locks, resource, key, id, owner)
-        lock.acquiredOnAttempt = attempts
-        lock.acquireDelay = waited
-        return lock
-      },
-      send(locker, call) {
-        const name = source.prefix() + key
-        locker.acquire(call, name, owner, ttl, retryDelay, maxRetries, timeout)
-      },
-    })
-  }
-
-  function getAcquiredLock(resource, callback) {
-    mustBeCallback(callback)
-    if (!isName(resource)) return refuse(callback, new Error(NAME))
-
-    const key = keyOf(resource)
-    return dispatch({
-      source,
-      options,
-      resource,
-      callback,
-      held: (id, owner) => createLock(locks, resource, key, id, owner),
-      send: (locker, call) => locker.read(call, source.prefix() + key),
-    })
-  }
-
-  function releaseLock(resource, id, callback) {
-    mustBeCallback(callback)
-    if (!isName(resource)) return refuse(callback, new Error(NAME))
-    if (!isName(id)) return refuse(callback, new Error(ID))
-
-    const key = keyOf(resource)
-    return dispatch({
-      source,
-      options,
-      resource,
-      callback,
-      send: (locker, call) => locker.release(call, source.prefix() + key, id),
-    })
-  }
-
-  function extendLock(resource, id, milliseconds, callback) {
-    mustBeCallback(callback)
-    if (!isName(resource)) return refuse(callback, new Error(NAME))
-    if (!isName(id)) return refuse(callback, new Error(ID))
-    if (!milliseconds || typeof milliseconds !== 'number') {
-      return refuse(callback, new Error('milliseconds is required and must be a number'))
-    }
-
-    const key = keyOf(resource)
-    return dispatch({
-      source,
-      options,
-      resource,
-      callback,
-      send: (locker, call) => locker.extend(call, source.prefix() + key, id, milliseconds),
-    })
+  /**
+   * @param {import('./source.js').Source} source
+   * @param {object} options   with defaults filled in, and read again at each call
+   */
+  constructor(source, options) {
+    this.source = source
+    this.#options = options
+    this.locks = api(this)
   }
 
   /** As version 2 joined them: `null` is "null". */
-  function keyOf(resource) {
-    return option.current(options, 'keyPrefix') + resource
+  keyOf(resource) {
+    return option.current(this.#options, 'keyPrefix') + resource
   }
 
-  function acquireOptions(own) {
+  /** The caller's client may have changed its database or password since the last call. */
+  locker() {
+    const settings = this.source.settings()
+    const { connectTimeout, commandTimeout } = this.#options
+    const is = this.#lockerIs
+    if (
+      is === undefined ||
+      is.settings !== settings ||
+      is.connectTimeout !== connectTimeout ||
+      is.commandTimeout !== commandTimeout
+    ) {
+      this.#locker = lockerFor(settings, option.connectionTimeouts(this.#options))
+      this.#lockerIs = { settings, connectTimeout, commandTimeout }
+    }
+    return this.#locker
+  }
+
+  /** What one acquire asks for: its own options, or the manager's. */
+  acquireRequest(own) {
     for (const name in own) {
       if (!ACQUIRE_OPTIONS.includes(name)) {
         throw new TypeError(
@@ -119,6 +52,7 @@ function createManager(source, options) {
         )
       }
     }
+    const options = this.#options
     return {
       ttl: option.ttl(option.ofCall(own, options, 'ttl')),
       retryDelay: option.retryDelay(option.ofCall(own, options, 'retryDelay')),
@@ -129,16 +63,71 @@ function createManager(source, options) {
   }
 }
 
+/** The options of one acquire. */
+const ACQUIRE_OPTIONS = ['owner', 'ttl', 'retryDelay', 'maxRetries', 'timeout', 'signal']
+
+/** The methods people call, with the arguments, the validation and the texts of version 2. */
+function api(manager) {
+  return {
+    acquire(resource, owner, callback) {
+      if (typeof owner === 'function') {
+        callback = owner
+        owner = ''
+      }
+      mustBeCallback(callback)
+      if (!isText(resource)) return refuse(callback, new Error(NAME))
+
+      const own = isOptions(owner) ? owner : undefined
+      if (own) owner = own.owner === undefined ? '' : own.owner
+      else if (owner === undefined && callback === undefined) owner = ''
+      if (typeof owner !== 'string') return refuse(callback, new Error('owner must be a string'))
+
+      let request
+      try {
+        request = manager.acquireRequest(own)
+      } catch (error) {
+        return refuse(callback, error)
+      }
+      return dispatch(new Acquire(manager, resource, owner, request), callback)
+    },
+
+    getAcquiredLock(resource, callback) {
+      mustBeCallback(callback)
+      if (!isText(resource)) return refuse(callback, new Error(NAME))
+      return dispatch(new Read(manager, resource), callback)
+    },
+
+    releaseLock(resource, id, callback) {
+      mustBeCallback(callback)
+      if (!isText(resource)) return refuse(callback, new Error(NAME))
+      if (!isText(id)) return refuse(callback, new Error(ID))
+      return dispatch(new Release(manager, resource, id), callback)
+    },
+
+    extendLock(resource, id, milliseconds, callback) {
+      // As in version 2: a callback in the place of the time is no callback.
+      if (typeof milliseconds === 'function') mustBeCallback(callback ?? null)
+      mustBeCallback(callback)
+      if (!isText(resource)) return refuse(callback, new Error(NAME))
+      if (!isText(id)) return refuse(callback, new Error(ID))
+      if (!milliseconds || typeof milliseconds !== 'number') {
+        return refuse(callback, new Error('milliseconds is required and must be a number'))
+      }
+      return dispatch(new Extend(manager, resource, id, milliseconds), callback)
+    },
+  }
+}
+
 const NAME = 'resourceName is required and must be a string'
 const ID = 'id is required and must be a string'
 
-function isName(value) {
+function isText(value) {
   return typeof value === 'string' && value !== ''
 }
 
 /** An object that is no string, list, date or the like: those were refused as owners before. */
 function isOptions(value) {
-  return Object.prototype.toString.call(value) === '[object Object]'
+  return typeof value === 'object' && Object.prototype.toString.call(value) === '[object Object]'
 }
 
 function mustBeCallback(callback) {
@@ -151,4 +140,4 @@ function refuse(callback, error) {
   return callback ? callback(error) : Promise.reject(error)
 }
 
-module.exports = { createManager }
+module.exports = { Manager }

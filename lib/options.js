@@ -73,7 +73,14 @@ function timeout(value) {
   return duration('timeout', value, 0)
 }
 
-/** The manager's `connectTimeout` or `commandTimeout`. */
+/** The manager's `connectTimeout` and `commandTimeout`, in milliseconds. */
+function connectionTimeouts(options) {
+  return {
+    connectTimeout: connectionTimeout(options, 'connectTimeout'),
+    commandTimeout: connectionTimeout(options, 'commandTimeout'),
+  }
+}
+
 function connectionTimeout(options, name) {
   const value = current(options, name)
   const number = duration(name, value, 1)
@@ -116,12 +123,11 @@ function shown(value) {
 }
 
 module.exports = {
-  connectionTimeout,
+  connectionTimeouts,
   current,
   maxRetries,
   ofCall,
   retryDelay,
-  shown,
   signal,
   timeout,
   ttl,

@@ -149,7 +149,7 @@ function isObject(value) {
 
 const EXPECTED =
   'Expected `source` to be a client of redis, @redis/client, ioredis or iovalkey, ' +
-  'a URL such as redis://localhost:6379, or settings such as { host, port }'
+  'a URL such as redis://localhost:6379 (memory: in tests), or settings such as { host, port }'
 
 /** What came, without its contents: they may hold a password. */
 function describe(value) {

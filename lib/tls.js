@@ -19,8 +19,8 @@ const { Guarded, shown } = require('./guarded.js')
 
 /** What changes who is trusted or what is spoken, and cannot be passed on: honoured or refused. */
 const REFUSED = {
-  ALPNProtocols: 'Redis speaks one protocol only',
-  ALPNCallback: 'Redis speaks one protocol only',
+  ALPNProtocols: 'pass none, Redis speaks one protocol',
+  ALPNCallback: 'pass none, Redis speaks one protocol',
   ciphers: 'pass `minVersion`: with TLSv1.3 all are strong',
   clientCertEngine: 'pass `cert` and `key` as PEM',
   crl: 'pass `ca` without the revoked authority',

@@ -26,9 +26,9 @@ function look() {
   for (const [number, call] of engine.calls.entries()) {
     if (call === undefined) continue
     waiting = true
-    const { source } = call
+    const { source } = call.manager
     if (!isClosed.has(source)) isClosed.set(source, source.closed())
-    if (isClosed.get(source) && call.cancelled === undefined) end(number, call)
+    if (isClosed.get(source) && !call.isCancelled) end(number, call)
   }
   if (waiting) return
   clearInterval(timer)
@@ -37,9 +37,8 @@ function look() {
 
 /** A waiter ends at once; the last release of a program that quits is let through. */
 function end(number, call) {
-  call.looks = (call.looks ?? 0) + 1
-  const isWaiter = call.granted !== undefined
-  if (isWaiter || call.looks > GRACE) engine.cancel(number, closed(call.resource))
+  call.looks += 1
+  if (call.waits || call.looks > GRACE) engine.cancel(number, closed(call.resource))
 }
 
 module.exports = { watch }

@@ -1,22 +1,27 @@
 'use strict'
 
 /**
- * Watches what a program tells its client by a method whose effect the client does not keep.
+ * Remembers what a program tells its client by a method whose effect the client does not keep.
  *
- * The method goes on as before: same arguments, `this`, result and errors.
+ * The method goes on as before: same arguments, `this`, result and errors. What it was told counts
+ * at once, before it is answered, and no longer when it failed.
  *
  * @param {any} client
  * @param {string} name of the method
- * @param {(args: any[]) => (() => void) | undefined} seen
- *   called before the client's own method; what it returns is called when that method fails
+ * @param {any} memory
+ * @param {string} property of `memory` that takes what was told
+ * @param {(args: any[]) => any} read what a call tells
  */
-function watchCalls(client, name, seen) {
+function rememberCalls(client, name, memory, property, read) {
   const method = client[name]
   if (typeof method !== 'function') return
 
-  client[name] = function (...args) {
-    const undo = seen(args)
-    if (undo === undefined) return method.apply(this, args)
+  function watched(...args) {
+    const before = memory[property]
+    const told = (memory[property] = read(args))
+    const undo = () => {
+      if (memory[property] === told) memory[property] = before
+    }
 
     const last = args.length - 1
     const callback = args[last]
@@ -36,6 +41,7 @@ function watchCalls(client, name, seen) {
       throw error
     })
   }
+  Object.defineProperty(client, name, { value: watched, writable: true, configurable: true })
 }
 
-module.exports = { watchCalls }
+module.exports = { rememberCalls }

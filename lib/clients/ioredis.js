@@ -1,6 +1,6 @@
 'use strict'
 
-const { watchCalls } = require('./calls.js')
+const { rememberCalls } = require('./calls.js')
 const { Pending } = require('./pending.js')
 
 /** ioredis 3 to 6 and iovalkey, connected to one server. */
@@ -66,13 +66,7 @@ function watch(client) {
   const waiting = auths.in(client.offlineQueue) ?? auths.in(client.commandQueue)
   if (waiting) memory.auth = credentials(client, waiting.command.args)
 
-  watchCalls(client, 'auth', (args) => {
-    const before = memory.auth
-    memory.auth = credentials(client, args)
-    return () => {
-      memory.auth = before
-    }
-  })
+  rememberCalls(client, 'auth', memory, 'auth', (args) => credentials(client, args))
   return memory
 }
 

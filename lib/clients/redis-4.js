@@ -1,7 +1,7 @@
 'use strict'
 
 const { channel } = require('node:diagnostics_channel')
-const { watchCalls } = require('./calls.js')
+const { rememberCalls } = require('./calls.js')
 
 /** `redis` and `@redis/client` 4 to 6, connected to one server. */
 module.exports = {
@@ -67,20 +67,10 @@ function watch(client) {
 
   // In legacy mode of 4 these take callbacks and the methods with promises are in `v4`.
   for (const target of client.options?.legacyMode ? [client, client.v4] : [client]) {
-    for (const name of ['select', 'SELECT']) watchCalls(target, name, seen('db', database))
-    for (const name of ['auth', 'AUTH']) watchCalls(target, name, seen('auth', credentials))
+    for (const name of ['select', 'SELECT']) rememberCalls(target, name, memory, 'db', database)
+    for (const name of ['auth', 'AUTH']) rememberCalls(target, name, memory, 'auth', credentials)
   }
   return memory
-
-  function seen(property, read) {
-    return (args) => {
-      const before = memory[property]
-      const said = (memory[property] = read(args))
-      return () => {
-        if (memory[property] === said) memory[property] = before
-      }
-    }
-  }
 }
 
 /**
@@ -119,21 +109,24 @@ function credentials(args) {
 
 const providers = new WeakMap()
 
-/** What 5 and 6 ask at each connection; they make one of a password, too, which is simpler as it is. */
+/** What 5 and 6 ask at each connection; of a password they make one too, which is not needed here. */
 function provider(options) {
   const given = options?.credentialsProvider
   if (!given || options.password) return undefined
-  let credentials = providers.get(given)
-  if (!credentials) {
-    credentials =
-      given.type === 'streaming-credentials-provider' ? () => current(given) : given.credentials
-    providers.set(given, credentials)
+  let ask = providers.get(given)
+  if (!ask) {
+    const isStream = given.type === 'streaming-credentials-provider'
+    ask = async () => {
+      const { username, password } = await (isStream ? latest(given) : given.credentials())
+      return { username, password: password ?? '' }
+    }
+    providers.set(given, ask)
   }
-  return credentials
+  return ask
 }
 
-/** The credentials of a stream as they are now: it is asked again at the next connection. */
-async function current(stream) {
+/** What a stream has at this moment: it is asked again at the next connection. */
+async function latest(stream) {
   const [credentials, subscription] = await stream.subscribe({ onNext() {}, onError() {} })
   subscription.dispose()
   return credentials

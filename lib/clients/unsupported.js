@@ -32,7 +32,7 @@ function isPool(client) {
 
 /** Of ioredis and iovalkey. */
 function isPipeline(client) {
-  return has(client, 'isPipeline') && has(client, 'redis')
+  return has(client, '_queue') && has(client, 'redis')
 }
 
 function has(value, name) {

@@ -1,6 +1,6 @@
 //! One JavaScript environment (the main thread or a worker): what it sends, and its mailbox.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,8 @@ pub struct Environment {
     /// Calls of the current tick. Only the environment's own thread uses it.
     outbox: Mutex<Vec<Command>>,
     mailbox: Mutex<Mailbox>,
+    /// What was taken out of the mailbox and not yet drained. Only the own thread uses it.
+    taken: Mutex<VecDeque<Completion>>,
     /// Calls JavaScript waits for; while there are any, the process stays alive.
     pending: AtomicU32,
 }
@@ -48,6 +50,7 @@ impl Environment {
             waker,
             outbox: Mutex::default(),
             mailbox: Mutex::default(),
+            taken: Mutex::default(),
             pending: AtomicU32::new(0),
         };
         environment.keep_alive(env, false);
@@ -70,11 +73,12 @@ impl Environment {
     /// Ends a call. Its completion is [`Outcome::Cancelled`], or whatever it had ended with
     /// already, save that a lock goes straight back.
     pub fn cancel(self: &Arc<Self>, call: u32) {
+        let mut taken = lock(&self.taken);
         let mut mailbox = lock(&self.mailbox);
-        let ended = |completion: &&mut Completion| {
+        let is_its_end = |completion: &&mut Completion| {
             completion.call == call && !matches!(completion.outcome, Outcome::Ask { .. })
         };
-        match mailbox.full.iter_mut().find(ended) {
+        match taken.iter_mut().chain(&mut mailbox.full).find(is_its_end) {
             Some(completion) => {
                 if matches!(completion.outcome, Outcome::Granted(_)) {
                     give_back(std::mem::replace(&mut completion.outcome, Outcome::Cancelled));
@@ -82,7 +86,6 @@ impl Environment {
             }
             None => {
                 mailbox.cancelled.insert(call);
-                drop(mailbox);
                 let environment = self.clone();
                 lock(&self.outbox).push(Command::Abort { environment, call });
             }
@@ -92,16 +95,18 @@ impl Environment {
     /// Moves completions into `numbers` (their count first) and returns their texts.
     pub fn drain(&self, env: &Env, numbers: &mut [f64]) -> String {
         let (count, records) = numbers.split_first_mut().expect("there is room for the count");
-        let mut texts = String::new();
+        let mut taken = lock(&self.taken);
+        if taken.is_empty() {
+            // Taken all at once, so that the tokio thread need not wait while they are written.
+            taken.extend(std::mem::take(&mut lock(&self.mailbox).full));
+        }
+        let most = taken.len().min(records.len() / FIELDS);
+        let mut texts = String::with_capacity(32 * most);
         let mut ended = 0;
-        let mut mailbox = lock(&self.mailbox);
-        let most = mailbox.full.len().min(records.len() / FIELDS);
-        for (completion, record) in mailbox.full.drain(..most).zip(records.chunks_exact_mut(FIELDS))
-        {
+        for (completion, record) in taken.drain(..most).zip(records.chunks_exact_mut(FIELDS)) {
             ended += u32::from(!matches!(completion.outcome, Outcome::Ask { .. }));
             completion.write(record, &mut texts);
         }
-        drop(mailbox);
         *count = most as f64;
         if ended > 0 && self.pending.fetch_sub(ended, Ordering::Relaxed) == ended {
             self.keep_alive(env, false);
@@ -111,6 +116,7 @@ impl Environment {
 
     /// The environment ends: nobody is left to take what its calls bring.
     pub fn close(&self) {
+        let mut taken = lock(&self.taken);
         let mut mailbox = lock(&self.mailbox);
         mailbox.closed = true;
         mailbox.asked.clear();
@@ -120,7 +126,7 @@ impl Environment {
                 call.abort();
             }
         }
-        for completion in mailbox.full.drain(..) {
+        for completion in taken.drain(..).chain(mailbox.full.drain(..)) {
             give_back(completion.outcome);
         }
     }

@@ -12,3 +12,8 @@ mod environment;
 mod locker;
 mod runtime;
 mod settings;
+
+/// Strings are made on the JavaScript thread and freed on the tokio thread, which the system's
+/// allocators are slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

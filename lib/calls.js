@@ -1,0 +1,110 @@
+'use strict'
+
+const { createLock } = require('./lock.js')
+
+/** One call of a manager: what it asks the core for, and how its answer looks to the caller. */
+class Call {
+  /** How its outcome reaches the caller: by the callback or by the promise. */
+  callback = undefined
+  resolve = undefined
+  reject = undefined
+
+  signal = undefined
+  /** Undoes what was done for its signal. */
+  ended = undefined
+  isCancelled = false
+  reason = undefined
+  /** Looks that found its client closed, see `watch.js`. */
+  looks = 0
+
+  /**
+   * @param {import('./manager.js').Manager} manager
+   * @param {string} resource
+   */
+  constructor(manager, resource) {
+    this.manager = manager
+    this.resource = resource
+    this.key = manager.keyOf(resource)
+  }
+
+  /** The key in Redis, which the caller's client may put a prefix of its own to. */
+  get name() {
+    return this.manager.source.prefix() + this.key
+  }
+
+  /** Tells the caller, once. */
+  succeed(value) {
+    // Called by itself: `this` is undefined, as in version 2.
+    const { callback } = this
+    if (callback === undefined) this.resolve(value)
+    else callback(null, value)
+  }
+
+  /** Tells the caller, once. */
+  fail(error) {
+    const { callback } = this
+    if (callback === undefined) this.reject(error)
+    else callback(error)
+  }
+}
+
+class Acquire extends Call {
+  constructor(manager, resource, owner, request) {
+    super(manager, resource)
+    this.owner = owner
+    this.request = request
+    this.signal = request.signal
+  }
+
+  /** Whether it waits for somebody else, rather than for Redis. */
+  get waits() {
+    return true
+  }
+
+  send(locker, number) {
+    const { ttl, retryDelay, maxRetries, timeout } = this.request
+    locker.acquire(number, this.name, this.owner, ttl, retryDelay, maxRetries, timeout)
+  }
+
+  granted(id, attempts, waited) {
+    const lock = createLock(this.manager.locks, this.resource, this.key, id, this.owner)
+    lock.acquiredOnAttempt = attempts
+    lock.acquireDelay = waited
+    return lock
+  }
+}
+
+class Release extends Call {
+  constructor(manager, resource, id) {
+    super(manager, resource)
+    this.id = id
+  }
+
+  send(locker, number) {
+    locker.release(number, this.name, this.id)
+  }
+}
+
+class Extend extends Call {
+  constructor(manager, resource, id, milliseconds) {
+    super(manager, resource)
+    this.id = id
+    this.milliseconds = milliseconds
+  }
+
+  send(locker, number) {
+    locker.extend(number, this.name, this.id, this.milliseconds)
+  }
+}
+
+class Read extends Call {
+  send(locker, number) {
+    locker.read(number, this.name)
+  }
+
+  held(id, owner) {
+    return createLock(this.manager.locks, this.resource, this.key, id, owner)
+  }
+}
+
+module.exports = { Acquire, Release, Extend, Read }
