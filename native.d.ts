@@ -13,8 +13,13 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare class NativeEngine {
   /** `wake` is called when there are completions to `drain`. */
   constructor(wake: Waker)
-  /** The locks that `settings` name; equal settings share one connection. */
-  open(settings: ConnectionSettings): NativeLocker
+  /**
+   * Opens the locks that `settings` name and returns the number of their locker; equal
+   * settings share one connection.
+   */
+  open(settings: ConnectionSettings): number
+  /** Lets go of a locker; its connection closes when nobody else uses it. */
+  close(locker: number): void
   /** Sends the calls of this tick. */
   flush(): void
   /** Ends a pending call; it still completes, an acquire without a lock. */
@@ -28,22 +33,8 @@ export declare class NativeEngine {
   answer(request: number, username?: string | undefined | null, password?: string | undefined | null, error?: string | undefined | null): void
 }
 
-/** The locks of one store, for one JavaScript environment. */
-export declare class NativeLocker {
-  /**
-   * Starts an acquire. All times are milliseconds; `max_retries` and `timeout` may be
-   * infinite.
-   */
-  acquire(call: number, key: string, owner: string, ttl: number, retryDelay: number, maxRetries: number, timeout: number): void
-  /** Starts a release. */
-  release(call: number, key: string, id: string): void
-  /** Starts an extend. */
-  extend(call: number, key: string, id: string, milliseconds: number): void
-  /** Starts a read. */
-  read(call: number, key: string): void
-  /** Lets go of the connection, which closes when nobody else uses it. */
-  close(): void
-}
+/** Starts an acquire. All times are milliseconds; `max_retries` and `timeout` may be infinite. */
+export declare function acquire(locker: number, call: number, key: string, owner: string, ttl: number, retryDelay: number, maxRetries: number, timeout: number): void
 
 /** How to connect; absent fields are not set. */
 export interface ConnectionSettings {
@@ -72,6 +63,15 @@ export interface ConnectionSettings {
   /** Milliseconds a command may wait for its reply. */
   commandTimeout: number
 }
+
+/** Starts an extend. */
+export declare function extend(locker: number, call: number, key: string, id: string, milliseconds: number): void
+
+/** Starts a read. */
+export declare function read(locker: number, call: number, key: string): void
+
+/** Starts a release. */
+export declare function release(locker: number, call: number, key: string, id: string): void
 
 /** The options of Node's `tls.connect` that are honoured. */
 export interface TlsOptions {

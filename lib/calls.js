@@ -1,6 +1,7 @@
 'use strict'
 
 const { createLock } = require('./lock.js')
+const native = require('./native.js')
 
 /** One call of a manager: what it asks the core for, and how its answer looks to the caller. */
 class Call {
@@ -63,7 +64,7 @@ class Acquire extends Call {
 
   send(locker, number) {
     const { ttl, retryDelay, maxRetries, timeout } = this.request
-    locker.acquire(number, this.name, this.owner, ttl, retryDelay, maxRetries, timeout)
+    native.acquire(locker, number, this.name, this.owner, ttl, retryDelay, maxRetries, timeout)
   }
 
   granted(id, attempts, waited) {
@@ -81,7 +82,7 @@ class Release extends Call {
   }
 
   send(locker, number) {
-    locker.release(number, this.name, this.id)
+    native.release(locker, number, this.name, this.id)
   }
 }
 
@@ -93,13 +94,13 @@ class Extend extends Call {
   }
 
   send(locker, number) {
-    locker.extend(number, this.name, this.id, this.milliseconds)
+    native.extend(locker, number, this.name, this.id, this.milliseconds)
   }
 }
 
 class Read extends Call {
   send(locker, number) {
-    locker.read(number, this.name)
+    native.read(locker, number, this.name)
   }
 
   held(id, owner) {

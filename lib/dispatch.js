@@ -32,7 +32,7 @@ function start(call) {
     if (manager.source.closed()) throw closed(call.resource)
     const locker = manager.locker()
     number = engine.begin(call)
-    call.send(locker, number)
+    call.send(locker.number, number)
   } catch (error) {
     if (number !== undefined) engine.forget(number)
     return process.nextTick(fail, call, error)

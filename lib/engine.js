@@ -147,10 +147,10 @@ async function askForCredentials(request, number) {
 }
 
 /**
- * Opens the locks that `settings` name.
+ * Opens the locks that `settings` name and returns the number of their locker.
  *
  * @param {import('./settings.js').ConnectionSettings} settings
- * @param {{ connectTimeout: number, commandTimeout: number }} timeouts
+ * @param {{ connectTimeout: number, commandTimeout: number }} timeouts   in milliseconds
  */
 function open(settings, timeouts) {
   const { credentials, ...plain } = settings
@@ -163,4 +163,9 @@ function open(settings, timeouts) {
   }
 }
 
-module.exports = { begin, cancel, forget, open, calls }
+/** Lets go of a locker. */
+function close(locker) {
+  native.close(locker)
+}
+
+module.exports = { begin, calls, cancel, close, forget, open }

@@ -6,7 +6,7 @@ use napi::bindgen_prelude::{Env, Float64ArraySlice};
 use napi_derive::napi;
 
 use super::environment::{Environment, Waker};
-use super::locker::NativeLocker;
+use super::locker;
 use super::settings::ConnectionSettings;
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error};
@@ -28,13 +28,20 @@ impl NativeEngine {
         Ok(NativeEngine { environment })
     }
 
-    /// The locks that `settings` name; equal settings share one connection.
+    /// Opens the locks that `settings` name and returns the number of their locker; equal
+    /// settings share one connection.
     #[napi(catch_unwind)]
-    pub fn open(&self, settings: ConnectionSettings) -> napi::Result<NativeLocker> {
+    pub fn open(&self, settings: ConnectionSettings) -> napi::Result<u32> {
         let settings = settings.read(&self.environment)?;
-        let locker = registry::locker(settings)
+        let opened = registry::locker(settings)
             .map_err(|error| napi::Error::new(napi::Status::InvalidArg, error.to_string()))?;
-        Ok(NativeLocker::new(self.environment.clone(), locker))
+        Ok(locker::register(self.environment.clone(), opened))
+    }
+
+    /// Lets go of a locker; its connection closes when nobody else uses it.
+    #[napi(catch_unwind)]
+    pub fn close(&self, locker: u32) {
+        locker::forget(locker);
     }
 
     /// Sends the calls of this tick.

@@ -150,17 +150,18 @@ impl Environment {
 
     /// Asks JavaScript for the credentials of a provider.
     pub async fn ask(&self, provider: u32) -> Result<Option<Login>> {
-        let (answer, answered) = oneshot::channel();
-        {
-            let mut mailbox = lock(&self.mailbox);
-            let request = mailbox.next_request;
-            mailbox.next_request = request.wrapping_add(1);
-            mailbox.asked.insert(request, answer);
-            let outcome = Outcome::Ask { provider };
-            self.post(&mut mailbox, Completion { call: request, outcome });
-        }
         let gone = || Error::Unreachable(Cause::new("the thread that knows the password ended"));
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        self.request(provider).await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn request(&self, provider: u32) -> oneshot::Receiver<Result<Option<Login>>> {
+        let (answer, answered) = oneshot::channel();
+        let mut mailbox = lock(&self.mailbox);
+        let request = mailbox.next_request;
+        mailbox.next_request = request.wrapping_add(1);
+        mailbox.asked.insert(request, answer);
+        self.post(mailbox, Completion { call: request, outcome: Outcome::Ask { provider } });
+        answered
     }
 
     /// JavaScript's answer to a request for credentials.
@@ -174,21 +175,26 @@ impl Environment {
     fn complete(&self, call: u32, outcome: Outcome) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.running.remove(&call);
-        if mailbox.cancelled.remove(&call) {
-            give_back(outcome);
-            self.post(&mut mailbox, Completion { call, outcome: Outcome::Cancelled });
-        } else {
-            self.post(&mut mailbox, Completion { call, outcome });
-        }
+        let outcome = match mailbox.cancelled.remove(&call) {
+            true => {
+                give_back(outcome);
+                Outcome::Cancelled
+            }
+            false => outcome,
+        };
+        self.post(mailbox, Completion { call, outcome });
     }
 
     /// Puts a completion into the mailbox and wakes JavaScript if it was empty.
-    fn post(&self, mailbox: &mut Mailbox, completion: Completion) {
+    fn post(&self, mut mailbox: MutexGuard<'_, Mailbox>, completion: Completion) {
         if mailbox.closed {
             return give_back(completion.outcome);
         }
         mailbox.full.push(completion);
-        if mailbox.full.len() == 1 {
+        let was_empty = mailbox.full.len() == 1;
+        // Waking takes a while; JavaScript must not wait for it.
+        drop(mailbox);
+        if was_empty {
             self.waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }

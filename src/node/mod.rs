@@ -1,7 +1,7 @@
 //! The binding to Node: types on both sides, calls in, completions out. No lock rule here.
 //!
 //! JavaScript numbers its pending calls. A call hands that number and plain arguments to a
-//! method of [`locker::NativeLocker`], which puts them into the outbox of its
+//! function of [`locker`], which puts them into the outbox of its
 //! [`environment::Environment`]; the end of the tick sends the outbox to the one tokio thread of
 //! the process ([`runtime`]). Completions gather in a mailbox, JavaScript is woken once for all
 //! of them, and takes them in one crossing ([`completion`]).
@@ -9,7 +9,7 @@
 mod completion;
 mod engine;
 mod environment;
-mod locker;
+pub mod locker;
 mod runtime;
 mod settings;
 
