@@ -1,5 +1,6 @@
 'use strict'
 
+const { dispatch } = require('./dispatch.js')
 const { createLock } = require('./lock.js')
 const native = require('./native.js')
 
@@ -14,6 +15,8 @@ class Call {
   /** Undoes what was done for its signal. */
   ended = undefined
   isCancelled = false
+  /** Its outcome is in the batch that is being gone through. */
+  arrived = false
   reason = undefined
   /** Looks that found its client closed, see `watch.js`. */
   looks = 0
@@ -72,6 +75,11 @@ class Acquire extends Call {
     lock.acquiredOnAttempt = attempts
     lock.acquireDelay = waited
     return lock
+  }
+
+  /** The lock was granted to a caller who does not want it any more. */
+  giveBack(id) {
+    dispatch(new Release(this.manager, this.resource, id), () => {})
   }
 }
 

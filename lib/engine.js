@@ -50,8 +50,11 @@ function forget(number) {
 
 /** Ends a call early: it completes, a little later, with `reason` as its error. */
 function cancel(number, reason) {
-  calls[number].isCancelled = true
-  calls[number].reason = reason
+  const call = calls[number]
+  call.isCancelled = true
+  call.reason = reason
+  // One that has arrived ends in this very batch, after the call whose caller cancels it.
+  if (call.arrived) return
   native.cancel(number)
   flushAtEndOfTick()
 }
@@ -73,6 +76,9 @@ function drain() {
     texts = native.drain(numbers)
     position = 0
     count = numbers[0]
+    for (let at = 1; at <= count * FIELDS; at += FIELDS) {
+      if (numbers[at + 1] !== ASK) calls[numbers[at]].arrived = true
+    }
     for (let at = 1; at <= count * FIELDS; at += FIELDS) {
       if (numbers[at + 1] === ASK) askForCredentials(numbers[at], numbers[at + 2])
       else complete(numbers[at], at)
@@ -97,8 +103,10 @@ function complete(number, at) {
 
   call.ended?.()
   try {
-    if (call.isCancelled) call.fail(call.reason)
-    else if (outcome === FAILED) call.fail(error)
+    if (call.isCancelled) {
+      if (outcome === GRANTED) call.giveBack(value.id)
+      call.fail(call.reason)
+    } else if (outcome === FAILED) call.fail(error)
     else call.succeed(value)
   } catch (thrown) {
     // A callback's own failure is the program's, and must not keep others from their callbacks.

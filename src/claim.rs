@@ -61,7 +61,6 @@ impl<B: Backend> Claim<B> {
         let answer = self.backend.acquire(&self.key, &self.id, &self.owner, self.ttl).await;
         match &answer {
             Ok(true) => {
-                self.state = State::Pending;
                 if sent.elapsed() >= lease(self.ttl) {
                     self.give_back();
                     return Ok(false);
@@ -87,7 +86,9 @@ impl<B: Backend> Claim<B> {
     fn give_back(&mut self) {
         let lost = self.state == State::Lost;
         self.state = State::Nothing;
-        spawn_undo(self.backend.clone(), self.key.clone(), self.id.clone(), self.ttl, lost);
+        // A later attempt must not be undone with this one.
+        let id = std::mem::replace(&mut self.id, id::unique());
+        spawn_undo(self.backend.clone(), self.key.clone(), id, self.ttl, lost);
     }
 }
 

@@ -11,6 +11,8 @@ use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::patience::Trouble;
+
 /// The lines of all keys. Cloning is shallow.
 #[derive(Debug, Clone, Default)]
 pub struct Lines(Arc<Mutex<HashMap<Arc<str>, Line>>>);
@@ -25,6 +27,8 @@ struct Line {
     /// The last question that was answered.
     answered: u64,
     last_answer: Option<Instant>,
+    /// What keeps whoever is first from being answered.
+    trouble: Option<Trouble>,
     /// Wakes those who wait for an answer rather than for their turn.
     heard: Arc<Notify>,
 }
@@ -134,8 +138,19 @@ impl Place {
         self.with_line(|line| {
             line.answered = line.questions;
             line.last_answer = Some(Instant::now());
+            line.trouble = None;
             line.heard.notify_waiters();
         });
+    }
+
+    /// Tells the line what keeps its first caller from being answered.
+    pub fn fails(&self, trouble: Option<&Trouble>) {
+        self.with_line(|line| line.trouble = trouble.cloned());
+    }
+
+    /// What keeps whoever is first from being answered.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.with_line(|line| line.trouble.clone())
     }
 
     /// How many questions were answered that were asked after this caller joined. An earlier

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::backend::{Backend, Holder};
 use crate::claim::{self, Claim};
 use crate::error::{Cause, Error, Result};
 use crate::line::{Lines, Place};
-use crate::patience::Patience;
+use crate::patience::{Patience, Trouble};
 use crate::schedule::Schedule;
 
 /// What an acquire asks for.
@@ -80,17 +80,20 @@ impl<B: Backend> Locker<B> {
     pub async fn release(&self, key: &Arc<str>, id: &str) -> Result<bool> {
         let mut patience = Patience::new(self.patience);
         loop {
+            let asked = Instant::now();
             match self.backend.release(key, id).await {
                 Ok(false) => match patience.trouble() {
                     // An earlier try had no answer; it may be the one that released.
-                    Some(Error::Unknown(cause)) => return Err(Error::Unknown(cause.clone())),
+                    Some(Trouble { error: error @ Error::Unknown(_), .. }) => {
+                        return Err(error.clone());
+                    }
                     _ => return Ok(false),
                 },
                 Ok(true) => {
                     self.lines.call_first(key);
                     return Ok(true);
                 }
-                Err(error) => patience.bear(error).await?,
+                Err(error) => patience.bear(error, asked).await?,
             }
         }
     }
@@ -100,8 +103,9 @@ impl<B: Backend> Locker<B> {
     pub async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
         let mut patience = Patience::new(self.patience);
         loop {
+            let asked = Instant::now();
             match self.backend.extend(key, id, milliseconds).await {
-                Err(error) => patience.bear(error).await?,
+                Err(error) => patience.bear(error, asked).await?,
                 answer => return answer,
             }
         }
@@ -111,8 +115,9 @@ impl<B: Backend> Locker<B> {
     pub async fn read(&self, key: &str) -> Result<Option<Holder>> {
         let mut patience = Patience::new(self.patience);
         loop {
+            let asked = Instant::now();
             match self.backend.read(key).await {
-                Err(error) => patience.bear(error).await?,
+                Err(error) => patience.bear(error, asked).await?,
                 answer => return answer,
             }
         }
@@ -135,6 +140,9 @@ impl<B: Backend> Locker<B> {
             return Ok(false);
         }
         schedule.skip_missed();
+        if let Some(trouble) = place.trouble() {
+            patience.share(trouble, schedule.started())?;
+        }
         loop {
             let called = match place.last_answer() {
                 Some(answered) => place.called(Some(schedule.next_try(answered))).await,
@@ -142,9 +150,15 @@ impl<B: Backend> Locker<B> {
             };
             let granted = loop {
                 place.asks();
+                let asked = Instant::now();
                 match claim.attempt().await {
                     Ok(granted) => break granted,
-                    Err(error) => patience.bear(error).await?,
+                    Err(error) => {
+                        let worth_another = patience.note(error, asked);
+                        place.fails(patience.trouble());
+                        worth_another?;
+                        patience.pause().await;
+                    }
                 }
             };
             patience.rest();
@@ -177,8 +191,11 @@ impl<B: Backend> Locker<B> {
         claim: &Claim<B>,
         patience: &Patience,
     ) -> Result<Option<Lock>> {
-        if let Some(error) = patience.trouble() {
-            return Err(error.clone());
+        if let Some(trouble) = patience.trouble() {
+            return Err(trouble.error.clone());
+        }
+        if let Some(trouble) = place.trouble() {
+            return Err(trouble.into_error_of_another());
         }
         if place.answers() > 0 {
             return Ok(None);

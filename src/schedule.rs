@@ -41,6 +41,11 @@ impl Schedule {
         }
     }
 
+    /// When the call began.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Time since the call began.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

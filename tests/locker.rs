@@ -235,6 +235,46 @@ async fn an_outage_longer_than_the_patience_is_an_error_and_not_a_taken_lock() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_ends_all_callers_of_a_line_at_the_same_time() {
+    let (store, locker) = locker();
+    store.set([Fate::NotSent; 1000]);
+    let started = Instant::now();
+    let callers: Vec<_> = (0..100).map(|_| start(&locker, request(None, None))).collect();
+
+    for caller in callers {
+        assert_eq!(caller.await.unwrap().unwrap_err().code(), "ERR_LOCK_UNREACHABLE");
+    }
+
+    assert_eq!(started.elapsed().as_secs(), PATIENCE.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_a_caller_in_trouble_is_not_told_that_it_is_taken() {
+    let (store, locker) = locker();
+    hold(&locker).await;
+    let first = start(&locker, request(None, None));
+    let second = start(&locker, request(None, Some(DELAY * 4)));
+    sleep(DELAY * 2).await;
+
+    store.set([Fate::NotSent; 1000]);
+
+    assert_eq!(second.await.unwrap().unwrap_err().code(), "ERR_LOCK_UNREACHABLE");
+    first.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn undoing_a_grant_that_came_too_late_spares_the_next_one() {
+    let (store, locker) = locker();
+    // The grant is late, and so is the answer to its release: that is repeated for a while.
+    store.set([Fate::Late(TTL), Fate::ReplyLost]);
+
+    let lock = locker.acquire(request(None, None)).await.unwrap().expect("the second try");
+    sleep(TTL - DELAY).await;
+
+    assert_eq!(store.read("k").await.unwrap().map(|holder| holder.id), Some(lock.id.to_string()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_ends_every_call_at_once() {
     let (store, locker) = locker();
     let key = "k".into();

@@ -78,17 +78,16 @@ class Proxy extends EventEmitter {
 
   /** Breaks the open connections, and tells both sides. */
   reset() {
-    for (const { client, server } of this.#pairs) {
-      client.resetAndDestroy()
-      server.resetAndDestroy()
+    for (const pair of this.#pairs) {
+      for (const socket of [pair.client, pair.server]) pair.reset(socket)
     }
   }
 
   /** Breaks the open connections and tells the server only: the client writes into the void. */
   halfOpen() {
     for (const pair of this.#pairs) {
-      pair.halfOpen = true
-      pair.server.resetAndDestroy()
+      pair.isHalfOpen = true
+      pair.reset(pair.server)
     }
   }
 
@@ -106,7 +105,7 @@ class Proxy extends EventEmitter {
       return
     }
     const server = net.connect(this.#target, '127.0.0.1')
-    const pair = { client, server, halfOpen: false }
+    const pair = new Pair(client, server)
     this.#pairs.add(pair)
     client.once('close', () => this.#pairs.delete(pair))
 
@@ -121,14 +120,17 @@ class Proxy extends EventEmitter {
     from.on('error', () => {})
     from.on('data', (chunk) => {
       const { mode } = this
-      const lost = pair.halfOpen || mode === 'blackhole' || (mode === `swallow replies` && kind === 'reply')
+      const isLost =
+        pair.isHalfOpen ||
+        mode === 'blackhole' ||
+        (mode === 'swallow replies' && kind === 'reply')
       if (mode === 'reset') this.reset()
-      else if (!lost) delivered = this.#deliver(delivered, to, chunk, this.delay[kind])
+      else if (!isLost) delivered = this.#deliver(delivered, to, chunk, this.delay[kind])
       this.emit(kind, chunk)
     })
     from.on('close', async () => {
       await delivered
-      if (!pair.halfOpen) to.destroy()
+      if (!pair.isHalfOpen) pair.end(to)
     })
   }
 
@@ -138,6 +140,29 @@ class Proxy extends EventEmitter {
     await before
     await waited
     if (to.writable) to.write(chunk)
+  }
+}
+
+/** The two connections that make one. */
+class Pair {
+  /** The server side is gone and the client does not know. */
+  isHalfOpen = false
+  #ended = new Set()
+
+  constructor(client, server) {
+    this.client = client
+    this.server = server
+  }
+
+  end(socket) {
+    // A socket that is destroyed while it is being reset is never closed (Node 20).
+    if (!this.#ended.has(socket)) socket.destroy()
+  }
+
+  reset(socket) {
+    if (this.#ended.has(socket)) return
+    this.#ended.add(socket)
+    socket.resetAndDestroy()
   }
 }
 

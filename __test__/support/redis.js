@@ -107,6 +107,7 @@ class RedisServer {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#process = child
+    if (child.pid) outlive(child, this.#dir)
 
     let log = ''
     await new Promise((resolve, reject) => {
@@ -253,6 +254,22 @@ function isStopped(pid) {
   } catch {
     return true // No /proc on this system: nothing to look at.
   }
+}
+
+/**
+ * Ends a server whose test process was killed outright: a shell that hears of it by the end of its
+ * input, unless the server has ended before.
+ */
+function outlive(child, dir) {
+  const script = 'read -r ended || { kill -9 "$1"; rm -rf "$2"; }'
+  const shell = spawn('sh', ['-c', script, 'sh', child.pid, dir], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true, // Ctrl-C is for the others.
+  })
+  shell.unref()
+  shell.stdin.unref()
+  shell.stdin.on('error', () => {})
+  child.once('exit', () => shell.stdin.end('ended\n'))
 }
 
 function killAll() {

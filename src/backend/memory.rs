@@ -2,7 +2,7 @@
 //! the specification that the scripts in `src/lua` are compared with.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +13,17 @@ use crate::error::{Error, Result};
 /// Locks in this process.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<Entries>);
+
+/// The stores that have names. A store lasts as long as somebody uses it or a lock in it lives,
+/// as a lock in Redis outlives the program that took it.
+static NAMED: LazyLock<Mutex<Named>> = LazyLock::new(Mutex::default);
+
+#[derive(Debug, Default)]
+struct Named {
+    by_name: HashMap<String, Arc<Memory>>,
+    /// When there are more stores than this, those nobody needs are swept out.
+    sweep_above: usize,
+}
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -30,6 +41,21 @@ struct Entry {
 }
 
 impl Memory {
+    /// The store of this process that has this name.
+    pub fn named(name: &str) -> Arc<Self> {
+        let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.by_name.len() >= named.sweep_above {
+            let is_needed = |store: &Arc<Memory>| Arc::strong_count(store) > 1 || store.has_locks();
+            named.by_name.retain(|_, store| is_needed(store));
+            named.sweep_above = 2 * named.by_name.len() + 64;
+        }
+        named.by_name.entry(name.to_owned()).or_default().clone()
+    }
+
+    fn has_locks(&self) -> bool {
+        self.entries().by_key.values().any(|entry| !entry.is_over())
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,6 +164,17 @@ mod tests {
         assert_eq!(memory.read("k").await.unwrap(), None);
         assert!(memory.acquire("k", "b", "", TTL).await.unwrap());
         assert!(!memory.release("k", "a").await.unwrap(), "the first holder lost it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_named_store_outlives_its_users_while_a_lock_in_it_lives() {
+        Memory::named("outlives").acquire("k", "a", "", TTL).await.unwrap();
+        for number in 0..1000 {
+            Memory::named(&format!("outlives-{number}"));
+        }
+
+        assert!(Memory::named("outlives").read("k").await.unwrap().is_some());
+        assert!(NAMED.lock().unwrap().by_name.len() < 200);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The atomic steps every lock is made of, and the two places that carry them out.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -64,7 +65,7 @@ pub enum Settings {
 #[derive(Debug)]
 pub enum Store {
     /// In this process.
-    Memory(Memory),
+    Memory(Arc<Memory>),
     /// In a Redis server.
     Redis(Box<Redis>),
 }
@@ -73,7 +74,7 @@ impl Store {
     /// The store for `settings`; nothing is connected before the first step.
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(match settings {
-            Settings::Memory(_) => Store::Memory(Memory::default()),
+            Settings::Memory(name) => Store::Memory(Memory::named(name)),
             Settings::Redis(settings) => Store::Redis(Box::new(Redis::new((**settings).clone())?)),
         })
     }

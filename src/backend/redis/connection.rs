@@ -97,7 +97,8 @@ impl Worker {
         while steps.recv_many(&mut batch, MOST_TOGETHER).await > 0 {
             let link = self.link().await;
             // What arrived while the link was opened shares its fate.
-            while batch.len() < MOST_TOGETHER
+            let most = if link.is_ok() { MOST_TOGETHER } else { usize::MAX };
+            while batch.len() < most
                 && let Ok(pending) = steps.try_recv()
             {
                 batch.push(pending);

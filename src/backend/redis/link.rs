@@ -89,33 +89,47 @@ impl Link {
 
     async fn greet(&self, login: Option<Login>, database: u32) -> Result<()> {
         let mut greeting = Pipeline::new();
-        let by_password_only = login.as_ref().is_some_and(|login| login.username.is_none());
-        let mut needed = 0;
-        if let Some(Login { username, password }) = login {
+        if let Some(Login { username, password }) = &login {
             greeting.cmd("AUTH").arg(username).arg(password);
-            needed += 1;
         }
         if database != 0 {
             greeting.cmd("SELECT").arg(database);
-            needed += 1;
         }
+        // The name is a help to people, and a server may refuse it.
         greeting.cmd("CLIENT").arg("SETNAME").arg(NAME);
 
         let mut connection = self.connection.clone();
         let replies = connection.send_packed_commands(&greeting, 0, greeting.len()).await;
         let replies = replies.map_err(|error| Error::Unreachable(cause(&error)))?;
-        // The name is a help to people, and a server may refuse it.
-        for reply in replies.into_iter().take(needed) {
-            match step::reply(reply) {
-                Err(Error::Redis { message, .. })
-                    if by_password_only
-                        && NO_PASSWORD_SET.iter().any(|known| message.contains(known)) => {}
-                other => {
-                    other?;
-                }
-            }
+        let mut replies = replies.into_iter().map(step::reply);
+        if let Some(login) = &login
+            && let Some(reply) = replies.next()
+        {
+            authenticated(login, reply)?;
+        }
+        if database != 0
+            && let Some(reply) = replies.next()
+        {
+            reply?;
         }
         Ok(())
+    }
+}
+
+/// Understands the reply to `AUTH`.
+fn authenticated(login: &Login, reply: Result<Value>) -> Result<()> {
+    match reply {
+        Err(Error::Redis { message, .. })
+            if login.username.is_none()
+                && NO_PASSWORD_SET.iter().any(|known| message.contains(known)) =>
+        {
+            Ok(())
+        }
+        // A server that does not know the command repeats what came with it.
+        Err(Error::Redis { code, message }) if message.contains(&login.password) => {
+            Err(Error::Redis { code, message: "AUTH was refused".into() })
+        }
+        other => other.map(drop),
     }
 }
 
