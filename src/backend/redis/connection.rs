@@ -128,10 +128,7 @@ impl Worker {
         let limit = self.settings.connect_timeout;
         let opened = timeout(limit, Link::open(&self.settings, self.tls.as_ref())).await;
         self.not_before = Instant::now() + BETWEEN_TRIES;
-        let link = opened.unwrap_or_else(|_| {
-            let what = format!("{}: no connection", self.settings.endpoint);
-            Err(Error::Unreachable(Cause::timeout(&what, limit)))
-        })?;
+        let link = opened.unwrap_or_else(|_| Err(self.settings.no_connection_within(limit)))?;
         self.connected.store(true, Ordering::Relaxed);
         self.link = Some(link.clone());
         Ok(link)
@@ -149,8 +146,10 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
         }
         batches.push(batch);
     }
-    // A script the server does not know is sent again in full, and is known from then on.
-    for in_full in [false, true] {
+    // A script the server does not know is sent again in full, and is known from then on; a user
+    // who may send scripts only in full (as version 2 did) has them sent so from then on.
+    let first_in_full = link.sends_in_full();
+    for in_full in [first_in_full, true] {
         let mut pipeline = redis::Pipeline::with_capacity(batches.len());
         for batch in &batches {
             pipeline.add_command(script::command(batch.iter().map(|one| &one.step), in_full));
@@ -164,6 +163,10 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
             match step::answers(reply, batch.len()) {
                 Ok(answers) => hand_out(&link, batch, answers),
                 Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
+                    unknown.push(batch);
+                }
+                Err(Error::Redis { code, .. }) if code == "NOPERM" && !in_full => {
+                    link.send_in_full();
                     unknown.push(batch);
                 }
                 Err(error) => fail(batch, &error),

@@ -1,6 +1,7 @@
 //! An open connection: greeted, authenticated, in its database.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -25,6 +26,7 @@ const NO_PASSWORD_SET: [&str; 2] = ["without any password configured", "no passw
 pub struct Link {
     connection: MultiplexedConnection,
     driver: Arc<Driver>,
+    in_full: Arc<AtomicBool>,
 }
 
 /// The task that reads and writes for a connection, and ends with it.
@@ -45,6 +47,17 @@ impl Link {
             Credentials::Fixed(login) => Some(login.clone()),
             Credentials::Asked(provider) => provider.0.ask().await?,
         };
+        let limit = settings.attempt_timeout();
+        timeout(limit, Self::connect(settings, tls, login))
+            .await
+            .unwrap_or_else(|_| Err(settings.no_connection_within(limit)))
+    }
+
+    async fn connect(
+        settings: &Settings,
+        tls: Option<&Arc<ClientConfig>>,
+        login: Option<Login>,
+    ) -> Result<Self> {
         let stream = transport::open(settings, tls).await?;
         // What the crate would say in greeting is said below, where each refusal is understood;
         // its default limit of 500 ms per reply is replaced by one per batch.
@@ -54,9 +67,19 @@ impl Link {
             .await
             .map_err(|error| Error::Unreachable(cause(&error)))?;
         let driver = Arc::new(Driver(tokio::spawn(driver).abort_handle()));
-        let link = Link { connection, driver };
+        let link = Link { connection, driver, in_full: Arc::default() };
         link.greet(login, settings.database).await?;
         Ok(link)
+    }
+
+    /// Whether scripts must be sent with their text.
+    pub fn sends_in_full(&self) -> bool {
+        self.in_full.load(Ordering::Relaxed)
+    }
+
+    /// The server refused to run a script by its name.
+    pub fn send_in_full(&self) {
+        self.in_full.store(true, Ordering::Relaxed);
     }
 
     /// Whether the server has not hung up and no reply is overdue.

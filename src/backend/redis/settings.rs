@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tls::TlsSettings;
-use crate::error::Result;
+use crate::error::{Cause, Error, Result};
 
 /// How to connect. Equal settings share one connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,11 +22,27 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Encryption, if any.
     pub tls: Option<TlsSettings>,
-    /// How long one attempt to connect may take, and how long a call bears having none.
+    /// How long a call bears having no connection.
     pub connect_timeout: Duration,
     /// How long one command may wait for its reply.
     pub command_timeout: Duration,
 }
+
+impl Settings {
+    /// How long one attempt to connect may take. Several fit into the time a call bears: one that
+    /// got stuck on its way must not use all of it up.
+    pub(super) fn attempt_timeout(&self) -> Duration {
+        (self.connect_timeout / 4).max(LEAST_ATTEMPT).min(self.connect_timeout)
+    }
+
+    /// The error when there was none in time.
+    pub(super) fn no_connection_within(&self, limit: Duration) -> Error {
+        Error::Unreachable(Cause::timeout(&format!("{}: no connection", self.endpoint), limit))
+    }
+}
+
+/// Enough for several round trips around the world, which TLS takes.
+const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
