@@ -23,7 +23,7 @@ const LONGEST = 20000
  * @param {object} options for `Here`
  * @param {'version 2' | 'version 3'} options.version
  * @param {string} options.kind of the client
- * @param {number} options.port of Redis
+ * @param {number} options.port of Redis; what else there is is passed on as it is
  * @param {(here: Here) => unknown} main
  * @returns {Promise<Outcome>}
  *
@@ -83,13 +83,13 @@ function startProgram(t, options, main) {
 }
 
 /** What a program is given, made in its own process. */
-function here({ version, kind, port }) {
+function here({ version, kind, port, ...rest }) {
   const ofKind = clientKinds.find(({ name }) => name === kind)
-  const open = () => ofKind.open({ after() {} }, { host: '127.0.0.1', port })
+  const open = () => ofKind.open({ after() {} }, { host: '127.0.0.1', port, disconnectTimeout: 20 })
   const distLock = distLocks[version]
   const client = open()
   const say = (...words) => process.stdout.write(`${JSON.stringify(words)}\n`)
-  return { client, distLock, open, say, locks: distLock(client) }
+  return { ...rest, client, distLock, open, say, locks: distLock(client) }
 }
 
 module.exports = { runProgram, startProgram, here }

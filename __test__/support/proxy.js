@@ -19,7 +19,7 @@ const { setTimeout: sleep } = require('node:timers/promises')
  * - `blackhole`: connections are accepted, and nothing gets through in either direction
  * - `reset`: every connection is reset as soon as it is made; open ones at the next bytes
  *
- * `reset()`, `halfOpen()` and `refuse()` are events rather than states, see there. It emits
+ * What happens at once is a method: `reset()`, `halfOpen()`, `refuse()`. It emits
  * `connection` for each new one, `request` and `reply` for bytes that arrived from the client
  * and the server, whatever then becomes of them.
  *
@@ -68,12 +68,9 @@ class Proxy extends EventEmitter {
     this.port = this.#listener.address().port
   }
 
-  /** Nobody listens any more: new connections get ECONNREFUSED, open ones are reset. */
-  async refuse() {
-    const closed = once(this.#listener, 'close')
+  /** Nobody listens any more: new connections get ECONNREFUSED, open ones stay. */
+  refuse() {
     this.#listener.close()
-    this.reset()
-    await closed
   }
 
   /** Breaks the open connections, and tells both sides. */
@@ -91,9 +88,9 @@ class Proxy extends EventEmitter {
     }
   }
 
-  async close() {
-    if (this.#listener.listening) await this.refuse()
-    else this.reset()
+  close() {
+    this.refuse()
+    this.reset()
   }
 
   #connect(client) {

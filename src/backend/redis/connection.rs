@@ -146,10 +146,8 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
         }
         batches.push(batch);
     }
-    // A script the server does not know is sent again in full, and is known from then on; a user
-    // who may send scripts only in full (as version 2 did) has them sent so from then on.
-    let first_in_full = link.sends_in_full();
-    for in_full in [first_in_full, true] {
+    let mut in_full = link.sends_in_full();
+    while !batches.is_empty() {
         let mut pipeline = redis::Pipeline::with_capacity(batches.len());
         for batch in &batches {
             pipeline.add_command(script::command(batch.iter().map(|one| &one.step), in_full));
@@ -158,24 +156,30 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
             Ok(replies) => replies,
             Err(cause) => return fail(batches.into_iter().flatten(), &Error::Unknown(cause)),
         };
-        let mut unknown = Vec::new();
+        let mut again = Vec::new();
         for (batch, reply) in batches.into_iter().zip(replies) {
             match step::answers(reply, batch.len()) {
                 Ok(answers) => hand_out(&link, batch, answers),
+                // The server knows the script once it was sent in full.
                 Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
-                    unknown.push(batch);
+                    again.push(batch);
                 }
-                Err(Error::Redis { code, .. }) if code == "NOPERM" && !in_full => {
+                // A user with the rights version 2 needed may send scripts in full only.
+                Err(Error::Redis { code, message })
+                    if code == "NOPERM" && message.contains("evalsha") && !in_full =>
+                {
                     link.send_in_full();
-                    unknown.push(batch);
+                    again.push(batch);
+                }
+                // One key the user must not touch is no reason to refuse the others.
+                Err(Error::Redis { .. }) if batch.len() > 1 => {
+                    again.extend(batch.into_iter().map(|one| vec![one]));
                 }
                 Err(error) => fail(batch, &error),
             }
         }
-        if unknown.is_empty() {
-            return;
-        }
-        batches = unknown;
+        in_full = true;
+        batches = again;
     }
 }
 

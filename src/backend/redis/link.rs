@@ -135,8 +135,16 @@ impl Link {
         {
             reply?;
         }
-        Ok(())
+        match replies.find(is_no_auth) {
+            Some(refusal) => refusal.map(drop),
+            None => Ok(()),
+        }
     }
+}
+
+/// Nothing can be done before authenticating; the server would hang up on a long command.
+fn is_no_auth(reply: &Result<Value>) -> bool {
+    matches!(reply, Err(Error::Redis { code, .. }) if code == "NOAUTH")
 }
 
 /// Understands the reply to `AUTH`.

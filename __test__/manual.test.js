@@ -1,0 +1,136 @@
+'use strict'
+
+const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
+const { test } = require('node:test')
+const ts = require('typescript')
+const distLock = require('..')
+
+const ROOT = path.join(__dirname, '..')
+const index = declarations('index.d.ts')
+const source = declarations('source.d.ts')
+
+test('every export in index.d.ts exists, and no other', () => {
+  assert.deepEqual(members(index, 'DistLockFactory'), Object.keys(distLock).sort())
+})
+
+test('every method of a manager in index.d.ts exists, and no other', () => {
+  assert.deepEqual(members(index, 'DistLock'), Object.keys(distLock('memory:')).sort())
+})
+
+test('every property of a lock in index.d.ts exists, and no other', async () => {
+  const locks = distLock('memory:')
+
+  const lock = await locks.acquire('properties')
+  const details = await locks.getAcquiredLock('properties')
+  await lock.release()
+
+  assert.deepEqual(members(index, 'Lock'), Object.keys(lock).sort())
+  assert.deepEqual(members(index, 'LockDetails'), Object.keys(details).sort())
+})
+
+test('every property of a LockError in index.d.ts exists', () => {
+  const details = { code: 'ERR_LOCK_REDIS', resource: 'a', redisCode: 'OOM', cause: new Error() }
+  const error = new distLock.LockError('text', details)
+
+  for (const name of members(index, 'LockError')) assert.notEqual(error[name], undefined, name)
+})
+
+test('the codes in index.d.ts are those in the code', () => {
+  const files = ['lib', 'src'].flatMap((directory) => sources(path.join(ROOT, directory)))
+  const text = files.map((file) => fs.readFileSync(file, 'utf8')).join()
+  const used = new Set(text.match(/\bERR_LOCK_[A-Z]+(_[A-Z]+)*\b/g))
+
+  const { types } = index.checker.getDeclaredTypeOfSymbol(index.symbols.get('LockErrorCode'))
+  const described = types.map(({ value }) => value)
+
+  assert.deepEqual(described.sort(), [...used].sort())
+})
+
+test('every option in index.d.ts is read, and no other', async () => {
+  const options = recorder()
+  const own = recorder()
+
+  const lock = await distLock('memory:', options.proxy).acquire('options', own.proxy)
+  await lock.release()
+
+  assert.deepEqual(members(index, 'Options'), options.names())
+  assert.deepEqual(members(index, 'AcquireOptions'), own.names())
+})
+
+test('the defaults in index.d.ts are those that options are filled in with', () => {
+  const options = {}
+  distLock('memory:', options)
+
+  for (const [name, value] of Object.entries(options)) {
+    assert.equal(defaultOf(index, 'Options', name), inspect(value), name)
+  }
+})
+
+test('every setting in source.d.ts is one, and no other is', () => {
+  const names = new Set([...members(source, 'HostSettings'), ...members(source, 'SocketSettings')])
+  const open = (name) => distLock({ [name]: undefined, host: 'localhost' })
+
+  for (const name of names) assert.doesNotThrow(() => open(name), name)
+  assert.throws(() => open('another'), TypeError)
+})
+
+test('every TLS option in source.d.ts is read', () => {
+  const tls = recorder()
+  distLock({ host: 'localhost', tls: tls.proxy })
+
+  const missing = members(source, 'TlsSettings').filter((name) => !tls.names().includes(name))
+  assert.deepEqual(missing, [])
+})
+
+/** What a file declares by name. */
+function declarations(file) {
+  const name = path.join(ROOT, file)
+  const program = ts.createProgram([name], { types: [], target: ts.ScriptTarget.ES2022 })
+  const checker = program.getTypeChecker()
+  const exported = checker.getExportsOfModule(
+    checker.getSymbolAtLocation(program.getSourceFile(name)),
+  )
+  return { checker, symbols: new Map(exported.map((symbol) => [symbol.name, symbol])) }
+}
+
+function members({ checker, symbols }, type) {
+  return checker
+    .getDeclaredTypeOfSymbol(symbols.get(type))
+    .getProperties()
+    .map(({ name }) => name)
+    .sort()
+}
+
+function defaultOf({ checker, symbols }, type, name) {
+  const property = checker.getDeclaredTypeOfSymbol(symbols.get(type)).getProperty(name)
+  const tag = property.getJsDocTags(checker).find((tag) => tag.name === 'default')
+  return ts.displayPartsToString(tag.text)
+}
+
+function inspect(value) {
+  return typeof value === 'string' ? `'${value}'` : String(value)
+}
+
+/** An object that remembers which of its properties were asked for. */
+function recorder() {
+  const names = new Set()
+  const proxy = new Proxy(
+    {},
+    {
+      get(target, name) {
+        if (typeof name === 'string') names.add(name)
+        return Reflect.get(target, name)
+      },
+    },
+  )
+  return { proxy, names: () => [...names].sort() }
+}
+
+function sources(directory) {
+  return fs.readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const file = path.join(directory, entry.name)
+    return entry.isDirectory() ? sources(file) : [file]
+  })
+}

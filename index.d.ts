@@ -1,0 +1,334 @@
+import type * as source from './source'
+
+/**
+ * Makes a lock manager: at any moment, at most one holder per resource among all processes that
+ * use the same Redis.
+ *
+ * Nothing connects before the first call, and commands never go through the client given here: its
+ * settings are read and a connection of our own is opened with them. Managers with equal settings
+ * share that connection.
+ *
+ * Throws a `TypeError` for a source that cannot be read. Options are checked by the calls that use
+ * them.
+ *
+ * @example
+ * ```js
+ * const locks = distLock('redis://localhost:6379')
+ *
+ * const lock = await locks.acquire('invoice:42', { timeout: 5000 })
+ * if (!lock) throw new Error('somebody else has been at invoice 42 for 5 seconds')
+ * try {
+ *   // Nobody else holds invoice:42 now, for 30 seconds at most.
+ * } finally {
+ *   await lock.release()
+ * }
+ * ```
+ *
+ * @example
+ * ```js
+ * // As in version 2: a client and callbacks.
+ * const locks = distLock(createClient())
+ *
+ * locks.acquire('invoice:42', 'worker 7', (error, lock) => {
+ *   if (error) throw error
+ *   if (lock) lock.release((error, released) => console.log(released))
+ * })
+ * ```
+ */
+declare const distLock: distLock.DistLockFactory
+
+declare namespace distLock {
+  interface DistLockFactory {
+    (source: Source, options?: Options): DistLock
+    new (source: Source, options?: Options): DistLock
+
+    /** The class of {@link LockError}, for `instanceof`. */
+    readonly LockError: LockErrorClass
+  }
+
+  /** A lock manager. Its methods also work when taken off it. */
+  interface DistLock {
+    /**
+     * Acquires the lock of a resource, and waits for it while somebody else holds it.
+     *
+     * Returns the lock, or `false` when it was still taken after `maxRetries` or `timeout`; without
+     * these limits it waits for as long as it takes. `owner` is a text for people to read, `''` if
+     * none is given. Whoever gets no lock leaves none behind.
+     *
+     * Errors: an `Error` for a bad argument, a `TypeError` or `RangeError` for a bad option, a
+     * {@link LockError} when Redis fails or cannot be reached, and the reason of `signal` when it is
+     * aborted.
+     *
+     * @example
+     * ```js
+     * const lock = await locks.acquire('invoice:42', 'worker 7')
+     * if (lock) console.log('after', lock.acquireDelay, 'ms')
+     * ```
+     */
+    acquire(resource: string, owner?: string): Promise<Lock | false>
+    acquire(resource: string, options: AcquireOptions): Promise<Lock | false>
+    acquire(resource: string, callback: Callback<Lock | false>): void
+    acquire(resource: string, owner: string, callback: Callback<Lock | false>): void
+    acquire(resource: string, options: AcquireOptions, callback: Callback<Lock | false>): void
+
+    /**
+     * Releases the lock of a resource, given its id: in any process, with or without the
+     * {@link Lock} itself.
+     *
+     * Returns `true`, or `false` when the lock with this id is over: released or expired. The lock
+     * of a later holder has another id and stays.
+     *
+     * Errors: an `Error` for a bad argument, a {@link LockError} when Redis fails or cannot be
+     * reached.
+     *
+     * @example
+     * ```js
+     * const released = await locks.releaseLock('invoice:42', id)
+     * ```
+     */
+    releaseLock(resource: string, id: string): Promise<boolean>
+    releaseLock(resource: string, id: string, callback: Callback<boolean>): void
+
+    /**
+     * Lets the lock of a resource, given its id, live for `milliseconds` from now.
+     *
+     * Returns `true`, or `false` when the lock with this id is over: released or expired. Then
+     * somebody else may hold the resource already.
+     *
+     * Errors: an `Error` for a bad argument, a {@link LockError} when Redis fails or cannot be
+     * reached.
+     *
+     * @example
+     * ```js
+     * const extended = await locks.extendLock('invoice:42', id, 60000)
+     * ```
+     */
+    extendLock(resource: string, id: string, milliseconds: number): Promise<boolean>
+    extendLock(
+      resource: string,
+      id: string,
+      milliseconds: number,
+      callback: Callback<boolean>,
+    ): void
+
+    /**
+     * Tells who holds a resource at the moment.
+     *
+     * Returns the lock's details, with which it can be released and extended, or `null` when nobody
+     * holds it.
+     *
+     * Errors: an `Error` for a bad argument, a {@link LockError} when Redis fails or cannot be
+     * reached.
+     *
+     * @example
+     * ```js
+     * const details = await locks.getAcquiredLock('invoice:42')
+     * if (details) console.log('held by', details.owner)
+     * ```
+     */
+    getAcquiredLock(resource: string): Promise<LockDetails | null>
+    getAcquiredLock(resource: string, callback: Callback<LockDetails | null>): void
+  }
+
+  /** A lock as it stands in Redis, held by this process or another. */
+  interface LockDetails {
+    /** The key in Redis: `keyPrefix` and the resource. */
+    key: string
+
+    /** What proves that a lock is this one: unguessable, and new with every acquire. */
+    id: string
+
+    /** What was given to `acquire`; `null` only where something else wrote the key. */
+    owner: string | null
+
+    /**
+     * Releases the lock. Works when taken off the lock.
+     *
+     * Returns `true`, or `false` when the lock was over already: released or expired.
+     *
+     * Errors: a {@link LockError} when Redis fails or cannot be reached. The lock then ends with
+     * its `ttl`.
+     *
+     * @example
+     * ```js
+     * if (!(await lock.release())) console.warn('the work took longer than the lock lived')
+     * ```
+     */
+    release(): Promise<boolean>
+    release(callback: Callback<boolean>): void
+
+    /**
+     * Lets the lock live for `milliseconds` from now. Works when taken off the lock.
+     *
+     * Returns `true`, or `false` when the lock is over: released or expired. Then stop: somebody
+     * else may hold the resource already.
+     *
+     * Errors: an `Error` for a bad argument, a {@link LockError} when Redis fails or cannot be
+     * reached.
+     *
+     * @example
+     * ```js
+     * if (!(await lock.extend(30000))) throw new Error('lost the lock')
+     * ```
+     */
+    extend(milliseconds: number): Promise<boolean>
+    extend(milliseconds: number, callback: Callback<boolean>): void
+  }
+
+  /** A lock that `acquire` got. */
+  interface Lock extends LockDetails {
+    owner: string
+
+    /** How many tries it took; 1 when nobody was in the way. */
+    acquiredOnAttempt: number
+
+    /** How long it took, in milliseconds. */
+    acquireDelay: number
+  }
+
+  /**
+   * How a call answers where no promise is wanted: `(error)` or `(null, value)`, once, and never
+   * before the call has returned, except for a bad argument.
+   */
+  type Callback<T> = (
+    ...outcome: [error: Error, value: undefined] | [error: null, value: T]
+  ) => void
+
+  /**
+   * What can be set for a manager. The object is read at each call, so a change of it counts from
+   * then on; `ttl`, `retryDelay`, `maxRetries` and `keyPrefix` are filled in where they are missing.
+   */
+  interface Options {
+    /**
+     * How long a lock lives unless released or extended, in whole milliseconds.
+     * Longer survives slow work; shorter frees a crashed holder's lock sooner.
+     * @default 30000
+     */
+    ttl?: number
+
+    /**
+     * How long to wait between two tries for a taken lock, in milliseconds.
+     * Shorter notices sooner that another process released it; longer costs Redis fewer commands.
+     * @default 50
+     */
+    retryDelay?: number
+
+    /**
+     * How many tries follow the first one before `acquire` answers `false`; -1 for no limit.
+     * To limit the time instead, use `timeout` of `acquire`.
+     * @default -1
+     */
+    maxRetries?: number
+
+    /**
+     * What goes before the resource in the name of its key.
+     * Only managers with the same prefix exclude each other.
+     * @default 'lock:'
+     */
+    keyPrefix?: string
+
+    /**
+     * How long a call bears having no connection before it fails with `ERR_LOCK_UNREACHABLE`, in
+     * milliseconds.
+     * Longer survives a restart of Redis; shorter fails sooner when it is down.
+     * @default 10000
+     */
+    connectTimeout?: number
+
+    /**
+     * How long one command may wait for its reply before it counts as lost, in milliseconds.
+     * Longer survives a slow Redis; shorter notices sooner that it hangs.
+     * @default 5000
+     */
+    commandTimeout?: number
+  }
+
+  /** What can be set for one `acquire`; the first three are the manager's where they are missing. */
+  interface AcquireOptions extends Pick<Options, 'ttl' | 'retryDelay' | 'maxRetries'> {
+    /**
+     * Who takes the lock: a text for people to read, that need not be unique.
+     * @default ''
+     */
+    owner?: string
+
+    /**
+     * How long to try, in milliseconds; 0 tries once. The call ends on time whatever Redis does:
+     * with `false` if the lock was taken, with an error if Redis did not answer.
+     * Of `timeout` and `maxRetries`, the one that ends first counts.
+     * @default Infinity
+     */
+    timeout?: number
+
+    /**
+     * Gives up when it is aborted: the call fails with the signal's reason.
+     * @default none
+     */
+    signal?: Signal
+  }
+
+  /** An `AbortSignal`. */
+  interface Signal {
+    readonly aborted: boolean
+    readonly reason?: any
+    addEventListener(type: 'abort', listener: () => void): void
+    removeEventListener(type: 'abort', listener: () => void): void
+  }
+
+  /** Where the locks are: a client, a URL or settings; see `source.d.ts`. */
+  type Source = source.Source
+  type Client = source.Client
+  type Settings = source.Settings
+  type Credentials = source.Credentials
+  type TlsSettings = source.TlsSettings
+
+  /**
+   * Redis failed, or there was no way to ask it. A taken lock is never an error.
+   *
+   * @example
+   * ```js
+   * try {
+   *   await locks.acquire('invoice:42')
+   * } catch (error) {
+   *   if (error instanceof LockError && error.code === 'ERR_LOCK_UNREACHABLE') {
+   *     console.error('Redis is down', error.cause)
+   *   } else throw error
+   * }
+   * ```
+   */
+  interface LockError extends Error {
+    name: 'LockError'
+
+    /** What happened. Codes stay as they are between versions, messages may change. */
+    code: LockErrorCode
+
+    /** The resource of the call, if it had one. */
+    resource?: string
+
+    /** With `ERR_LOCK_REDIS`, the first word of what Redis said: `NOAUTH`, `READONLY`, `OOM`, … */
+    redisCode?: string
+
+    /** The error underneath, if there is one. */
+    cause?: unknown
+  }
+
+  /**
+   * - `ERR_LOCK_UNREACHABLE`: there was no connection within `connectTimeout` or `timeout`; nothing
+   *   was sent.
+   * - `ERR_LOCK_UNKNOWN`: sent, but no reply: it may have been done or not. An acquire that ends
+   *   like this is undone as soon as Redis answers again.
+   * - `ERR_LOCK_REDIS`: Redis answered with an error, see `redisCode`.
+   * - `ERR_LOCK_CLOSED`: the client that the manager was made from has been closed.
+   */
+  type LockErrorCode =
+    'ERR_LOCK_UNREACHABLE' | 'ERR_LOCK_UNKNOWN' | 'ERR_LOCK_REDIS' | 'ERR_LOCK_CLOSED'
+
+  interface LockErrorClass {
+    new (
+      message: string,
+      details: { code: LockErrorCode; resource?: string; redisCode?: string; cause?: unknown },
+    ): LockError
+    readonly prototype: LockError
+  }
+}
+
+export = distLock

@@ -1,0 +1,162 @@
+/**
+ * Where the locks are: a client, a URL or settings.
+ *
+ * - `redis://[[username]:password@]host[:port][/db]`, or `valkey://…`
+ * - `rediss://…`, `valkeys://…`: the same with TLS
+ * - `unix:///path/to/redis.sock[?db=1]`
+ * - `memory:` or `memory:name`: no server; locks among the threads of this process
+ *
+ * Not supported so far: Cluster, Sentinel, and lists of servers.
+ */
+export type Source = Client | Settings | Url | string
+
+/**
+ * A client object, connected or not: node_redis 0.8 to 3, `redis` and `@redis/client` 4 to 6,
+ * ioredis 3 to 6, or iovalkey. Its server, database, credentials, TLS settings and key prefix are
+ * read when they are needed, so they may change until then.
+ */
+export type Client = NodeRedisClient | LegacyNodeRedisClient | IORedisClient
+
+/** A client of `redis` or `@redis/client`, 4 to 6. */
+export interface NodeRedisClient {
+  readonly isOpen: boolean
+  sendCommand(...args: any[]): any
+}
+
+/** A client of `redis`, 0.8 to 3. */
+export interface LegacyNodeRedisClient {
+  send_command(...args: any[]): any
+}
+
+/** A client of ioredis or iovalkey. */
+export interface IORedisClient {
+  sendCommand(...args: any[]): any
+  readonly status: string
+  readonly options: object
+}
+
+/** A `URL` object. */
+export interface Url {
+  readonly href: string
+  readonly protocol: string
+}
+
+/** The server by its `host`, or by the `path` of its unix socket. */
+export type Settings = HostSettings | SocketSettings
+
+export interface HostSettings extends CommonSettings {
+  /** Its name or address. */
+  host: string
+
+  /** @default 6379 */
+  port?: number
+
+  /**
+   * The kind of address to use where the host has several: 4 for IPv4, 6 for IPv6, 0 for either.
+   * @default 0
+   */
+  family?: 0 | 4 | 6
+
+  /**
+   * Encrypts the connection: `true`, or how.
+   * @default false
+   */
+  tls?: boolean | TlsSettings
+
+  path?: undefined
+}
+
+export interface SocketSettings extends CommonSettings {
+  /** The unix socket it listens on. */
+  path: string
+
+  host?: undefined
+  tls?: false
+}
+
+export interface CommonSettings {
+  /**
+   * The number of the database.
+   * @default 0
+   */
+  db?: number
+
+  /**
+   * The ACL user.
+   * @default none: Redis takes the user `default`
+   */
+  username?: string
+
+  /**
+   * The password, or a function that is called for it at each connection: for tokens that expire.
+   * @default none
+   */
+  password?: string | (() => string | Promise<string>)
+
+  /**
+   * Called at each connection for both user and password; instead of `username` and `password`.
+   * @default none
+   */
+  credentials?: () => Credentials | Promise<Credentials>
+
+  /**
+   * What goes before every key without being part of `lock.key`, like the prefix that clients
+   * have. Set it where other processes make their managers from a client with this prefix.
+   * @default ''
+   */
+  keyPrefix?: string
+}
+
+export interface Credentials {
+  username?: string
+  password?: string
+}
+
+/** TLS, in the words of Node's `tls.connect`. Its other options are refused, not ignored. */
+export interface TlsSettings {
+  /**
+   * The authorities to trust, instead of the default ones.
+   * @default those of the system and of `NODE_EXTRA_CA_CERTS`
+   */
+  ca?: Pem | readonly Pem[]
+
+  /**
+   * Our certificate, with its `key`, where the server asks for one.
+   * @default none
+   */
+  cert?: Pem
+
+  /**
+   * The private key of `cert`.
+   * @default none
+   */
+  key?: Pem
+
+  /**
+   * What decrypts `key`.
+   * @default none
+   */
+  passphrase?: string
+
+  /**
+   * The name the server's certificate must be for.
+   * @default the host
+   */
+  servername?: string
+
+  /**
+   * `false` accepts any certificate: whoever is between us and Redis can then read and change
+   * everything.
+   * @default true
+   */
+  rejectUnauthorized?: boolean
+
+  /** @default 'TLSv1.2' */
+  minVersion?: 'TLSv1.2' | 'TLSv1.3'
+
+  /** @default 'TLSv1.3' */
+  maxVersion?: 'TLSv1.2' | 'TLSv1.3'
+}
+
+/** PEM: the text, or a `Buffer` of it; not the name of a file. */
+export type Pem = string | Uint8Array
