@@ -4,6 +4,7 @@ const { Acquire, Extend, Read, Release } = require('./calls.js')
 const { dispatch } = require('./dispatch.js')
 const { lockerFor } = require('./lockers.js')
 const option = require('./options.js')
+const { closeWith } = require('./watch.js')
 
 /** What a manager is made of, for the calls it makes. */
 class Manager {
@@ -19,6 +20,7 @@ class Manager {
     this.source = source
     this.#options = options
     this.locks = api(this)
+    closeWith(source)
   }
 
   /** As version 2 joined them: `null` is "null". */

@@ -16,6 +16,7 @@ const { connectionSettings } = require('./settings.js')
  *   the settings as the client has them at this moment; called for every lock, so only looks
  * @property {(input: any) => string} [prefix]
  * @property {(client: any, memory: any) => boolean} [closed]  only clients have it
+ * @property {string[]} [endsSilentlyBy]  methods that close the client without an 'end' event
  *
  * @type {Row[]}
  */
@@ -77,6 +78,8 @@ class FixedSource {
   closed() {
     return false
   }
+
+  onEnd() {}
 }
 
 /** A client, whose settings are read anew whenever they are asked for. */
@@ -120,6 +123,21 @@ class ClientSource {
   /** Whether the program closed its client for good; connecting and reconnecting are open. */
   closed() {
     return this.#row.closed(this.#client, this.#memory)
+  }
+
+  /** Calls `listener` when the client may have been closed; `closed()` then tells. */
+  onEnd(listener) {
+    const client = this.#client
+    client.on('end', listener)
+    for (const name of this.#row.endsSilentlyBy ?? []) {
+      const method = client[name]
+      const value = function (...args) {
+        const result = method.apply(this, args)
+        listener()
+        return result
+      }
+      Object.defineProperty(client, name, { value, writable: true, configurable: true })
+    }
   }
 }
 

@@ -2,10 +2,12 @@
 
 const engine = require('./engine.js')
 const { closed } = require('./errors.js')
+const { closeLockers } = require('./lockers.js')
 
 /**
- * Ends the calls of clients that the program closes. No client of any version says so in all
- * cases, so this looks now and then, while there are calls, and keeps no process alive.
+ * The program closes its client: then its connection of ours closes too, and its calls end. Not
+ * every client says so in every case, so while there are calls this also looks now and then. It
+ * keeps no process alive.
  */
 
 /** Milliseconds between two looks. */
@@ -41,4 +43,15 @@ function end(number, call) {
   if (call.waits || call.looks > GRACE) engine.cancel(number, closed(call.resource))
 }
 
-module.exports = { watch }
+/** Lets go of the connection of a source when its client is closed. */
+function closeWith(source) {
+  if (closing.has(source)) return
+  closing.add(source)
+  source.onEnd(() => {
+    if (source.closed()) closeLockers(source.settings())
+  })
+}
+
+const closing = new WeakSet()
+
+module.exports = { closeWith, watch }

@@ -48,6 +48,8 @@ module.exports = {
 
   // Before 2.0 a quit() that waits for the connection leaves `closing` as it is.
   closed: (client, memory) => client.closing || memory.quits.in(client.offline_queue) !== undefined,
+
+  endsSilentlyBy: ['end'],
 }
 
 /** What it connects to, by the name each version has for it. */
