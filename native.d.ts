@@ -20,8 +20,8 @@ export declare class NativeEngine {
   open(settings: ConnectionSettings): number
   /** Lets go of a locker; its connection closes when nobody else uses it. */
   close(locker: number): void
-  /** Sends the calls of this tick. */
-  flush(): void
+  /** Starts `count` calls, whose numbers and texts `lib/outbox.js` wrote. */
+  submit(numbers: Float64Array, count: number, texts: string): void
   /** Ends a pending call; it still completes, an acquire without a lock. */
   cancel(call: number): void
   /**
@@ -32,9 +32,6 @@ export declare class NativeEngine {
   /** Answers a request for credentials; `error` says why there are none. */
   answer(request: number, username?: string | undefined | null, password?: string | undefined | null, error?: string | undefined | null): void
 }
-
-/** Starts an acquire. All times are milliseconds; `max_retries` and `timeout` may be infinite. */
-export declare function acquire(locker: number, call: number, key: string, owner: string, ttl: number, retryDelay: number, maxRetries: number, timeout: number): void
 
 /** How to connect; absent fields are not set. */
 export interface ConnectionSettings {
@@ -63,15 +60,6 @@ export interface ConnectionSettings {
   /** Milliseconds a command may wait for its reply. */
   commandTimeout: number
 }
-
-/** Starts an extend. */
-export declare function extend(locker: number, call: number, key: string, id: string, milliseconds: number): void
-
-/** Starts a read. */
-export declare function read(locker: number, call: number, key: string): void
-
-/** Starts a release. */
-export declare function release(locker: number, call: number, key: string, id: string): void
 
 /** The options of Node's `tls.connect` that are honoured. */
 export interface TlsOptions {

@@ -779,7 +779,3 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.NativeEngine = nativeBinding.NativeEngine
-module.exports.acquire = nativeBinding.acquire
-module.exports.extend = nativeBinding.extend
-module.exports.read = nativeBinding.read
-module.exports.release = nativeBinding.release

@@ -1,8 +1,8 @@
 'use strict'
 
 const { dispatch } = require('./dispatch.js')
+const { outbox } = require('./engine.js')
 const { createLock } = require('./lock.js')
-const native = require('./native.js')
 
 /** One call of a manager: what it asks the core for, and how its answer looks to the caller. */
 class Call {
@@ -65,9 +65,9 @@ class Acquire extends Call {
     return true
   }
 
-  send(locker, number) {
+  submit(number, locker) {
     const { ttl, retryDelay, maxRetries, timeout } = this.request
-    native.acquire(locker, number, this.name, this.owner, ttl, retryDelay, maxRetries, timeout)
+    outbox.acquire(number, locker, this.name, this.owner, ttl, retryDelay, maxRetries, timeout)
   }
 
   granted(id, attempts, waited) {
@@ -89,8 +89,8 @@ class Release extends Call {
     this.id = id
   }
 
-  send(locker, number) {
-    native.release(locker, number, this.name, this.id)
+  submit(number, locker) {
+    outbox.release(number, locker, this.name, this.id)
   }
 }
 
@@ -101,14 +101,14 @@ class Extend extends Call {
     this.milliseconds = milliseconds
   }
 
-  send(locker, number) {
-    native.extend(locker, number, this.name, this.id, this.milliseconds)
+  submit(number, locker) {
+    outbox.extend(number, locker, this.name, this.id, this.milliseconds)
   }
 }
 
 class Read extends Call {
-  send(locker, number) {
-    native.read(locker, number, this.name)
+  submit(number, locker) {
+    outbox.read(number, locker, this.name)
   }
 
   held(id, owner) {

@@ -27,16 +27,15 @@ function start(call) {
   const { manager, signal } = call
   if (signal?.aborted) return process.nextTick(fail, call, signal.reason)
 
-  let number
+  let locker
   try {
     if (manager.source.closed()) throw closed(call.resource)
-    const locker = manager.locker()
-    number = engine.begin(call)
-    call.send(locker.number, number)
+    locker = manager.locker()
   } catch (error) {
-    if (number !== undefined) engine.forget(number)
     return process.nextTick(fail, call, error)
   }
+  const number = engine.begin(call)
+  call.submit(number, locker.number)
   watch()
   if (signal) cancelOnAbort(call, number)
 }

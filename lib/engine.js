@@ -2,6 +2,7 @@
 
 const { NativeEngine } = require('./native.js')
 const { failure } = require('./errors.js')
+const { Outbox } = require('./outbox.js')
 
 /**
  * The calls that wait for their completion, by number, and the one wake-up that brings the
@@ -17,20 +18,19 @@ const ROOM = 128
 const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
 
 const native = new NativeEngine(drain)
+const outbox = new Outbox((...submission) => native.submit(...submission))
 const numbers = new Float64Array(1 + ROOM * FIELDS)
 
 /** @type {(import('./calls.js').Call | undefined)[]} */
 const calls = []
 const unused = []
-let flushing = false
 
 /** Reads the texts of a record in turn. */
 let texts = ''
 let position = 0
 
 /**
- * Registers a call. The number it returns goes to a native method in the same tick; what
- * the calls of a tick ask for leaves together at its end.
+ * Registers a call and returns its number, under which it is submitted in the same tick.
  *
  * @param {import('./calls.js').Call} call
  * @returns {number}
@@ -38,14 +38,7 @@ let position = 0
 function begin(call) {
   const number = unused.length > 0 ? unused.pop() : calls.length
   calls[number] = call
-  flushAtEndOfTick()
   return number
-}
-
-/** Takes back a call that was not handed to a native method after all. */
-function forget(number) {
-  calls[number] = undefined
-  unused.push(number)
 }
 
 /** Ends a call early: it completes, a little later, with `reason` as its error. */
@@ -55,19 +48,8 @@ function cancel(number, reason) {
   call.reason = reason
   // One that has arrived ends in this very batch, after the call whose caller cancels it.
   if (call.arrived) return
+  outbox.flush()
   native.cancel(number)
-  flushAtEndOfTick()
-}
-
-function flushAtEndOfTick() {
-  if (flushing) return
-  flushing = true
-  process.nextTick(flush)
-}
-
-function flush() {
-  flushing = false
-  native.flush()
 }
 
 function drain() {
@@ -176,4 +158,4 @@ function close(locker) {
   native.close(locker)
 }
 
-module.exports = { begin, calls, cancel, close, forget, open }
+module.exports = { begin, calls, cancel, close, open, outbox }

@@ -33,6 +33,10 @@ pub enum Error {
         message: String,
     },
 
+    /// The connection was closed by those it belonged to.
+    #[error("the connection was closed")]
+    Closed,
+
     /// The settings of a connection cannot be used, with the reason.
     #[error("{0}")]
     Settings(String),
@@ -45,6 +49,7 @@ impl Error {
             Error::Unreachable(_) | Error::Untrusted(_) => "ERR_LOCK_UNREACHABLE",
             Error::Unknown(_) => "ERR_LOCK_UNKNOWN",
             Error::Redis { .. } => "ERR_LOCK_REDIS",
+            Error::Closed => "ERR_LOCK_CLOSED",
             Error::Settings(_) => "ERR_INVALID_ARG_VALUE",
         }
     }
@@ -55,7 +60,7 @@ impl Error {
         match self {
             Error::Unreachable(_) | Error::Unknown(_) => true,
             Error::Redis { code, .. } => code == "LOADING",
-            Error::Untrusted(_) | Error::Settings(_) => false,
+            Error::Untrusted(_) | Error::Closed | Error::Settings(_) => false,
         }
     }
 }

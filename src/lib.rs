@@ -28,7 +28,7 @@ pub mod registry;
 pub mod schedule;
 
 #[cfg(feature = "node")]
-pub mod node;
+mod node;
 
 pub use backend::{Backend, Holder, Settings};
 pub use error::{Cause, Error, Result};

@@ -127,7 +127,7 @@ fn detail(error: &Error) -> (Option<&str>, Option<&str>) {
         Error::Unreachable(cause) | Error::Unknown(cause) | Error::Untrusted(cause) => {
             (cause.code, Some(&cause.message))
         }
-        Error::Settings(_) => (None, None),
+        Error::Settings(_) | Error::Closed => (None, None),
     }
 }
 

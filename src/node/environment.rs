@@ -1,4 +1,4 @@
-//! One JavaScript environment (the main thread or a worker): what it sends, and its mailbox.
+//! One JavaScript environment (the main thread or a worker) and its mailbox.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,8 +21,6 @@ pub type Waker = ThreadsafeFunction<(), (), (), Status, false>;
 /// One JavaScript environment.
 pub struct Environment {
     waker: Waker,
-    /// Calls of the current tick. Only the environment's own thread uses it.
-    outbox: Mutex<Vec<Command>>,
     mailbox: Mutex<Mailbox>,
     /// What was taken out of the mailbox and not yet drained. Only the own thread uses it.
     taken: Mutex<VecDeque<Completion>>,
@@ -48,7 +46,6 @@ impl Environment {
     pub fn new(env: &Env, waker: Waker) -> Arc<Self> {
         let environment = Environment {
             waker,
-            outbox: Mutex::default(),
             mailbox: Mutex::default(),
             taken: Mutex::default(),
             pending: AtomicU32::new(0),
@@ -57,17 +54,11 @@ impl Environment {
         Arc::new(environment)
     }
 
-    /// Puts a call into the outbox; JavaScript waits for its completion from now on.
-    pub fn begin(&self, env: &Env, command: Command) {
-        if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
+    /// JavaScript waits for the completions of `count` more calls.
+    pub fn expect(&self, env: &Env, count: u32) {
+        if self.pending.fetch_add(count, Ordering::Relaxed) == 0 {
             self.keep_alive(env, true);
         }
-        lock(&self.outbox).push(command);
-    }
-
-    /// Sends what the outbox holds.
-    pub fn flush(&self) {
-        runtime::send(std::mem::take(&mut *lock(&self.outbox)));
     }
 
     /// Ends a call. Its completion is [`Outcome::Cancelled`], or whatever it had ended with
@@ -87,7 +78,7 @@ impl Environment {
             None => {
                 mailbox.cancelled.insert(call);
                 let environment = self.clone();
-                lock(&self.outbox).push(Command::Abort { environment, call });
+                runtime::send(vec![Command::Abort { environment, call }]);
             }
         }
     }

@@ -1,17 +1,16 @@
 //! The binding to Node: types on both sides, calls in, completions out. No lock rule here.
 //!
-//! JavaScript numbers its pending calls. A call hands that number and plain arguments to a
-//! function of [`locker`], which puts them into the outbox of its
-//! [`environment::Environment`]; the end of the tick sends the outbox to the one tokio thread of
-//! the process ([`runtime`]). Completions gather in a mailbox, JavaScript is woken once for all
-//! of them, and takes them in one crossing ([`completion`]).
+//! JavaScript numbers its pending calls and submits those of one tick together ([`submission`])
+//! to its [`engine`], which sends them to the one tokio thread of the process ([`runtime`]).
+//! Completions gather in the mailbox of the [`environment`], JavaScript is woken once for all of
+//! them, and takes them in one crossing ([`completion`]).
 
 mod completion;
 mod engine;
 mod environment;
-pub mod locker;
 mod runtime;
 mod settings;
+mod submission;
 
 /// Strings are made on the JavaScript thread and freed on the tokio thread, which the system's
 /// allocators are slow at.

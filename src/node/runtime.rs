@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::completion::{Grant, Outcome};
 use super::environment::{Environment, Reply};
 use crate::backend::Store;
+use crate::error::Error;
 use crate::locker::{Acquire, Locker};
 
 /// What JavaScript asks the tokio thread to do.
@@ -20,8 +21,8 @@ pub enum Command {
         environment: Arc<Environment>,
         /// The number of the call.
         call: u32,
-        /// Where.
-        locker: Arc<Locker<Store>>,
+        /// Where; `None` if it was closed.
+        locker: Option<Arc<Locker<Store>>>,
         /// What.
         work: Work,
     },
@@ -100,6 +101,10 @@ async fn run(mut received: UnboundedReceiver<Vec<Command>>) {
                 Command::Call { environment, call, locker, work } => {
                     let is_acquire = matches!(work, Work::Acquire(_));
                     let reply = Reply::new(environment.clone(), call);
+                    let Some(locker) = locker else {
+                        reply.send(Outcome::Failed(Error::Closed));
+                        continue;
+                    };
                     let task = tokio::spawn(carry_out(reply, locker, work));
                     environment.running(call, task.abort_handle(), is_acquire);
                 }

@@ -1,0 +1,82 @@
+'use strict'
+
+/** Numbers per call: its own, the operation, the locker's, four values, the lengths of two texts. */
+const FIELDS = 9
+/** Calls that cross together. */
+const ROOM = 256
+
+const [ACQUIRE, RELEASE, EXTEND, READ] = [1, 2, 3, 4]
+
+/** The calls of this tick, which cross into Rust together; `src/node/submission.rs` reads them. */
+class Outbox {
+  #submit
+  #numbers = new Float64Array(ROOM * FIELDS)
+  #texts = ''
+  #count = 0
+  #scheduled = false
+
+  /** @param {(numbers: Float64Array, count: number, texts: string) => void} submit */
+  constructor(submit) {
+    this.#submit = submit
+  }
+
+  acquire(call, locker, key, owner, ttl, retryDelay, maxRetries, timeout) {
+    const at = this.#put(call, ACQUIRE, locker, key, owner)
+    const numbers = this.#numbers
+    numbers[at + 3] = ttl
+    numbers[at + 4] = retryDelay
+    numbers[at + 5] = maxRetries
+    numbers[at + 6] = timeout
+    this.#added()
+  }
+
+  release(call, locker, key, id) {
+    this.#put(call, RELEASE, locker, key, id)
+    this.#added()
+  }
+
+  extend(call, locker, key, id, milliseconds) {
+    this.#numbers[this.#put(call, EXTEND, locker, key, id) + 3] = milliseconds
+    this.#added()
+  }
+
+  read(call, locker, key) {
+    this.#put(call, READ, locker, key, '')
+    this.#added()
+  }
+
+  /** Sends what is here now rather than at the end of the tick. */
+  flush() {
+    const count = this.#count
+    const texts = this.#texts
+    this.#count = 0
+    this.#texts = ''
+    if (count > 0) this.#submit(this.#numbers, count, texts)
+  }
+
+  #put(call, operation, locker, key, other) {
+    const at = this.#count * FIELDS
+    const numbers = this.#numbers
+    numbers[at] = call
+    numbers[at + 1] = operation
+    numbers[at + 2] = locker
+    numbers[at + 7] = key.length
+    numbers[at + 8] = other.length
+    // The NULs keep halves of a surrogate pair in two texts from becoming one character.
+    this.#texts += key + '\0' + other + '\0'
+    return at
+  }
+
+  #added() {
+    this.#count += 1
+    if (this.#count === ROOM) return this.flush()
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(() => {
+      this.#scheduled = false
+      this.flush()
+    })
+  }
+}
+
+module.exports = { Outbox }

@@ -1,0 +1,123 @@
+//! How calls cross from JavaScript: those of one tick together, as numbers in one array and texts
+//! in one string. An own crossing for each would cost more than all the rest of the call on
+//! JavaScript's thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::runtime::Work;
+use crate::locker::Acquire;
+use crate::schedule::Schedule;
+
+/// The numbers of one call: its own, the operation, the locker's, four values, and the lengths of
+/// two texts in UTF-16 units. `lib/outbox.js` writes them.
+pub const FIELDS: usize = 9;
+
+/// One call, as JavaScript submitted it.
+pub struct Submission {
+    /// The number JavaScript gave the call.
+    pub call: u32,
+    /// The number of the locker it is for.
+    pub locker: u32,
+    /// What to do.
+    pub work: Work,
+}
+
+/// Reads the calls in `numbers`, whose texts follow each other in `texts`, each with a NUL after
+/// it: so no half of a character at the end of one can meet its other half in the next.
+pub fn read<'a>(numbers: &'a [f64], texts: &'a str) -> impl Iterator<Item = Submission> + 'a {
+    let mut texts = Texts { rest: texts, is_ascii: texts.is_ascii() };
+    numbers.chunks_exact(FIELDS).map(move |record| {
+        let [call, operation, locker, values @ .., key, other] = record else {
+            unreachable!("a chunk has {FIELDS} numbers")
+        };
+        let key = texts.next(*key);
+        let other = texts.next(*other);
+        let work = match *operation as u8 {
+            1 => Work::Acquire(acquire(key, other, values)),
+            2 => Work::Release { key: key.into(), id: other.to_owned() },
+            3 => {
+                let milliseconds = values[0];
+                Work::Extend { key: key.to_owned(), id: other.to_owned(), milliseconds }
+            }
+            _ => Work::Read { key: key.to_owned() },
+        };
+        Submission { call: *call as u32, locker: *locker as u32, work }
+    })
+}
+
+/// The values of an acquire are milliseconds, save the number of retries; the last two may be
+/// infinite.
+fn acquire(key: &str, owner: &str, values: &[f64]) -> Acquire {
+    let retries = values[2].is_finite().then_some(values[2] as u32);
+    let timeout = values[3].is_finite().then(|| milliseconds(values[3]));
+    let schedule = Schedule::new(milliseconds(values[1]), retries, timeout);
+    Acquire { key: key.into(), owner: Arc::from(owner), ttl: milliseconds(values[0]), schedule }
+}
+
+fn milliseconds(number: f64) -> Duration {
+    Duration::try_from_secs_f64(number / 1000.0).unwrap_or(Duration::MAX)
+}
+
+/// Texts that follow each other in one.
+struct Texts<'a> {
+    rest: &'a str,
+    is_ascii: bool,
+}
+
+impl<'a> Texts<'a> {
+    /// The next text, of `units` in UTF-16.
+    fn next(&mut self, units: f64) -> &'a str {
+        let end = match self.is_ascii {
+            true => units as usize,
+            false => byte_length(self.rest, units as usize),
+        };
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = &rest[1..];
+        text
+    }
+}
+
+/// How many bytes the first `units` UTF-16 units of `text` are.
+fn byte_length(text: &str, units: usize) -> usize {
+    let mut left = units;
+    let mut bytes = 0;
+    for character in text.chars() {
+        if left == 0 {
+            break;
+        }
+        left = left.saturating_sub(character.len_utf16());
+        bytes += character.len_utf8();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(call: f64, key: &str, id: &str) -> ([f64; FIELDS], String) {
+        let units = |text: &str| text.encode_utf16().count() as f64;
+        let numbers = [call, 2.0, 5.0, 0.0, 0.0, 0.0, 0.0, units(key), units(id)];
+        (numbers, format!("{key}\0{id}\0"))
+    }
+
+    #[test]
+    fn calls_are_told_apart_whatever_their_texts_are_made_of() {
+        let calls = [("lock:a", "c1"), ("lock:Zoë 🔒", "\0"), ("", "é")];
+        let records: Vec<_> =
+            calls.iter().zip([1.0, 2.0, 3.0]).map(|((key, id), n)| release(n, key, id)).collect();
+        let numbers: Vec<f64> = records.iter().flat_map(|(numbers, _)| *numbers).collect();
+        let texts: String = records.iter().map(|(_, texts)| texts.as_str()).collect();
+
+        let read: Vec<_> = read(&numbers, &texts)
+            .map(|submission| match submission.work {
+                Work::Release { key, id } => (submission.call, key.to_string(), id),
+                _ => panic!("a release was submitted"),
+            })
+            .collect();
+
+        let expected = [(1, "lock:a", "c1"), (2, "lock:Zoë 🔒", "\0"), (3, "", "é")];
+        assert_eq!(read, expected.map(|(call, key, id)| (call, key.to_owned(), id.to_owned())));
+    }
+}
