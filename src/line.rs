@@ -15,10 +15,17 @@ use crate::patience::Trouble;
 
 /// The lines of all keys. Cloning is shallow.
 #[derive(Debug, Clone, Default)]
-pub struct Lines(Arc<Mutex<HashMap<Arc<str>, Line>>>);
+pub struct Lines(Arc<Mutex<HashMap<Arc<str>, Arc<Line>>>>);
 
 #[derive(Debug, Default)]
 struct Line {
+    state: Mutex<State>,
+    /// Wakes those who wait for an answer rather than for their turn.
+    heard: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// By ticket, so that the first entry is the one that arrived first.
     waiting: BTreeMap<u64, Arc<Notify>>,
     next_ticket: u64,
@@ -29,47 +36,45 @@ struct Line {
     last_answer: Option<Instant>,
     /// What keeps whoever is first from being answered.
     trouble: Option<Trouble>,
-    /// Wakes those who wait for an answer rather than for their turn.
-    heard: Arc<Notify>,
 }
 
 impl Lines {
     /// Takes the last place of the line for `key`; dropping the place leaves the line.
     pub fn join(&self, key: &Arc<str>) -> Place {
         let wake = Arc::new(Notify::new());
-        let mut lines = self.lock();
-        let line = lines.entry(key.clone()).or_default();
-        let ticket = line.next_ticket;
-        line.next_ticket += 1;
-        line.waiting.insert(ticket, wake.clone());
-        Place {
-            lines: self.clone(),
-            key: key.clone(),
-            ticket,
-            wake,
-            heard: line.heard.clone(),
-            questions_before: line.questions,
-        }
+        let mut lines = lock(&self.0);
+        let line = lines.entry(key.clone()).or_default().clone();
+        let mut state = lock(&line.state);
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting.insert(ticket, wake.clone());
+        let questions_before = state.questions;
+        drop(state);
+        Place { lines: self.clone(), key: key.clone(), line, ticket, wake, questions_before }
     }
 
     /// The key may be free now: its first caller should ask without waiting for its next try.
     pub fn call_first(&self, key: &str) {
-        if let Some(line) = self.lock().get(key) {
-            line.call_first();
+        if let Some(line) = lock(&self.0).get(key) {
+            lock(&line.state).call_first();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Line {
+impl State {
     fn call_first(&self) {
         if let Some((_, wake)) = self.waiting.first_key_value() {
             wake.notify_one();
         }
     }
+
+    fn is_first(&self, ticket: u64) -> bool {
+        self.waiting.keys().next() == Some(&ticket)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One caller's place in a line.
@@ -77,9 +82,9 @@ impl Line {
 pub struct Place {
     lines: Lines,
     key: Arc<str>,
+    line: Arc<Line>,
     ticket: u64,
     wake: Arc<Notify>,
-    heard: Arc<Notify>,
     questions_before: u64,
 }
 
@@ -111,9 +116,9 @@ impl Place {
     /// Waits until this caller is first (`true`), or the line has learned something since it
     /// joined (`false`). The first of the line is called to ask now.
     pub async fn comes_first_or_hears(&self) -> bool {
-        self.lines.call_first(&self.key);
+        self.state().call_first();
         loop {
-            let mut heard = pin!(self.heard.notified());
+            let mut heard = pin!(self.line.heard.notified());
             heard.as_mut().enable();
             if self.is_first() {
                 return true;
@@ -130,60 +135,60 @@ impl Place {
 
     /// Tells the line that its first caller asks the server.
     pub fn asks(&self) {
-        self.with_line(|line| line.questions += 1);
+        self.state().questions += 1;
     }
 
     /// Tells the line that the server answered its first caller.
     pub fn answered(&self) {
-        self.with_line(|line| {
-            line.answered = line.questions;
-            line.last_answer = Some(Instant::now());
-            line.trouble = None;
-            line.heard.notify_waiters();
-        });
+        let mut state = self.state();
+        state.answered = state.questions;
+        state.last_answer = Some(Instant::now());
+        state.trouble = None;
+        drop(state);
+        self.line.heard.notify_waiters();
     }
 
     /// Tells the line what keeps its first caller from being answered.
     pub fn fails(&self, trouble: Option<&Trouble>) {
-        self.with_line(|line| line.trouble = trouble.cloned());
+        self.state().trouble = trouble.cloned();
     }
 
     /// What keeps whoever is first from being answered.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.with_line(|line| line.trouble.clone())
+        self.state().trouble.clone()
     }
 
     /// How many questions were answered that were asked after this caller joined. An earlier
     /// one says nothing about now.
     pub fn answers(&self) -> u64 {
-        self.with_line(|line| line.answered.saturating_sub(self.questions_before))
+        self.state().answered.saturating_sub(self.questions_before)
     }
 
     /// When the server last answered anybody in this line.
     pub fn last_answer(&self) -> Option<Instant> {
-        self.with_line(|line| line.last_answer)
+        self.state().last_answer
     }
 
     fn is_first(&self) -> bool {
-        self.with_line(|line| line.waiting.keys().next() == Some(&self.ticket))
+        self.state().is_first(self.ticket)
     }
 
-    fn with_line<T>(&self, look: impl FnOnce(&mut Line) -> T) -> T {
-        let mut lines = self.lines.lock();
-        look(lines.get_mut(&self.key).expect("a line lasts as long as it has places"))
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.line.state)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut lines = self.lines.lock();
-        let Some(line) = lines.get_mut(&self.key) else { return };
-        let was_first = line.waiting.keys().next() == Some(&self.ticket);
-        line.waiting.remove(&self.ticket);
-        if line.waiting.is_empty() {
+        // The table first, as in `join`: nobody may join a line that is being removed.
+        let mut lines = lock(&self.lines.0);
+        let mut state = self.state();
+        let was_first = state.is_first(self.ticket);
+        state.waiting.remove(&self.ticket);
+        if state.waiting.is_empty() {
             lines.remove(&self.key);
         } else if was_first {
-            line.call_first();
+            state.call_first();
         }
     }
 }
@@ -265,6 +270,6 @@ mod tests {
 
         drop(lines.join(&key()));
 
-        assert!(lines.lock().is_empty());
+        assert!(lock(&lines.0).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! One call's life: try, wait, give up; release, extend, read.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,13 +62,17 @@ impl<B: Backend> Locker<B> {
         let mut claim = Claim::new(self.backend.clone(), key, owner, ttl);
         let mut patience = Patience::new(self.patience);
 
-        let wait = self.wait(schedule.clone(), &place, &mut claim, &mut patience);
-        let granted = match schedule.deadline() {
-            None => wait.await?,
-            Some(deadline) => match timeout_at(deadline, wait).await {
-                Ok(outcome) => outcome?,
-                Err(_) => return self.out_of_time(&schedule, &place, &claim, &patience),
-            },
+        // Pinned here rather than moved into the timeout: a future for each lock should be small.
+        let outcome = {
+            let mut wait = pin!(self.wait(schedule.clone(), &place, &mut claim, &mut patience));
+            match schedule.deadline() {
+                None => Ok(wait.await),
+                Some(deadline) => timeout_at(deadline, wait.as_mut()).await,
+            }
+        };
+        let granted = match outcome {
+            Ok(granted) => granted?,
+            Err(_) => return self.out_of_time(&schedule, &place, &claim, &patience),
         };
         if !granted {
             return Ok(None);
