@@ -19,6 +19,9 @@ const GRANULARITY: Duration = Duration::from_millis(2);
 const UNDO_GROWTH: u32 = 3;
 const FIRST_UNDO_PAUSE: Duration = Duration::from_millis(50);
 
+/// The longest pause while there is no answer at all: a server that is back is told soon.
+const LONGEST_UNDO_PAUSE: Duration = Duration::from_secs(1);
+
 /// Tries to take one key under one id, which makes every repetition safe: an attempt that was
 /// carried out although its answer was lost is found again by the next one.
 ///
@@ -130,19 +133,24 @@ async fn undo<B: Backend>(
     mut lost: bool,
 ) {
     let started = Instant::now();
-    let mut pause = FIRST_UNDO_PAUSE;
+    let mut found_nothing = FIRST_UNDO_PAUSE;
+    let mut failed = FIRST_UNDO_PAUSE;
     loop {
-        match backend.release(&key, &id).await {
+        let pause = match backend.release(&key, &id).await {
             Ok(true) => return,
             Ok(false) if !lost => return,
-            Ok(false) => {}
-            // The connection that carried the attempt may be gone with it.
-            Err(_) => lost = true,
-        }
+            Ok(false) => &mut found_nothing,
+            Err(_) => {
+                // The connection that carried the attempt may be gone with it.
+                lost = true;
+                &mut failed
+            }
+        };
         if started.elapsed() >= ttl {
             return;
         }
-        sleep(pause).await;
-        pause = pause.saturating_mul(UNDO_GROWTH).min(ttl);
+        sleep(*pause).await;
+        *pause = pause.saturating_mul(UNDO_GROWTH).min(ttl);
+        failed = failed.min(LONGEST_UNDO_PAUSE);
     }
 }

@@ -182,6 +182,20 @@ async fn undoing_goes_on_until_the_release_is_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn undoing_does_not_take_longer_for_a_long_outage() {
+    let (store, locker) = locker();
+    store.set([Fate::Silence, Fate::NotSent, Fate::NotSent, Fate::NotSent, Fate::NotSent]);
+    locker.acquire(request(None, Some(DELAY))).await.unwrap_err();
+    while store.steps().len() < 5 {
+        sleep(DELAY).await;
+    }
+
+    sleep(Duration::from_secs(1)).await;
+
+    assert_eq!(store.read("k").await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_grant_that_arrives_when_it_is_over_is_not_returned() {
     let (store, locker) = locker();
     store.set([Fate::Late(TTL)]);
