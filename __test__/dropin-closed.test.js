@@ -3,7 +3,6 @@
 // drop-in.md, "Lifetime": calls after and while the program closes its client.
 
 const assert = require('node:assert/strict')
-const { once } = require('node:events')
 const { ask, bothVersions, seen } = require('./support/both.js')
 
 const { each, differs } = bothVersions()
@@ -13,11 +12,9 @@ const CLOSERS = ['quit', 'end']
 for (const closer of CLOSERS) {
   each(
     `after ${closer}() every call tells its callback of an error, soon and once`,
-    async ({ locks, client }) => {
+    async ({ locks, client, kind }) => {
       const lock = await ask(locks.acquire, 'a')
-      const ended = once(client, 'end')
-      client[closer](true)
-      await ended
+      kind.closers[closer](client)
 
       const started = performance.now()
       const calls = [
@@ -42,61 +39,67 @@ for (const closer of CLOSERS) {
     { kinds: ['redis-3.1'] },
   )
 
-  differs(`after ${closer}() every call fails with ERR_LOCK_CLOSED`, async ({ locks, client }) => {
-    const lock = await ask(locks.acquire, 'a')
+  differs(
+    `after ${closer}() every call fails with ERR_LOCK_CLOSED`,
+    async ({ locks, client, kind }) => {
+      const lock = await ask(locks.acquire, 'a')
 
-    client[closer](true)
+      kind.closers[closer](client)
 
-    const closed = { name: 'LockError', code: 'ERR_LOCK_CLOSED' }
-    await assert.rejects(locks.acquire('b'), closed)
-    await assert.rejects(locks.getAcquiredLock('a'), closed)
-    await assert.rejects(locks.releaseLock('a', lock.id), closed)
-    await assert.rejects(locks.extendLock('a', lock.id, 1000), closed)
-    await assert.rejects(lock.release(), closed)
-    await assert.rejects(ask(lock.extend, 1000), closed)
-  })
+      const closed = { name: 'LockError', code: 'ERR_LOCK_CLOSED' }
+      await assert.rejects(locks.acquire('b'), closed)
+      await assert.rejects(locks.getAcquiredLock('a'), closed)
+      await assert.rejects(locks.releaseLock('a', lock.id), closed)
+      await assert.rejects(locks.extendLock('a', lock.id, 1000), closed)
+      await assert.rejects(lock.release(), closed)
+      await assert.rejects(ask(lock.extend, 1000), closed)
+    },
+  )
 
-  differs(`nothing is done in Redis after ${closer}()`, async ({ locks, client, redis }) => {
+  differs(`nothing is done in Redis after ${closer}()`, async ({ locks, client, kind, redis }) => {
     await ask(locks.acquire, 'a')
-    client[closer](true)
+    kind.closers[closer](client)
 
     await assert.rejects(locks.acquire('b'))
 
     assert.deepEqual(await redis.command('KEYS', '*'), ['lock:a'])
   })
 
-  differs(`${closer}() ends those who wait for a lock`, async ({ locks, client }) => {
+  differs(`${closer}() ends those who wait for a lock`, async ({ locks, client, kind }) => {
     const { id } = await ask(locks.acquire, 'a')
     const waiting = [1, 2, 3].map(() => ask(locks.acquire, 'a'))
     await ask(locks.extendLock, 'a', id, 30000)
 
-    client[closer](true)
+    kind.closers[closer](client)
 
     for (const { reason } of await Promise.allSettled(waiting)) {
       assert.equal(reason.code, 'ERR_LOCK_CLOSED')
     }
   })
 
-  differs(`${closer}() ends calls that Redis does not answer`, async ({ locks, client, redis }) => {
-    const { id } = await ask(locks.acquire, 'a')
-    await redis.pause()
-    try {
-      const pending = [
-        ask(locks.acquire, 'b'),
-        ask(locks.getAcquiredLock, 'a'),
-        ask(locks.releaseLock, 'a', id),
-        ask(locks.extendLock, 'a', id, 1000),
-      ]
-      client[closer](true)
+  differs(
+    `${closer}() ends calls that Redis does not answer`,
+    async ({ locks, client, kind, redis }) => {
+      const { id } = await ask(locks.acquire, 'a')
+      await redis.pause()
+      try {
+        const pending = [
+          ask(locks.acquire, 'b'),
+          ask(locks.getAcquiredLock, 'a'),
+          ask(locks.releaseLock, 'a', id),
+          ask(locks.extendLock, 'a', id, 1000),
+        ]
+        kind.closers[closer](client)
 
-      for (const { status, reason } of await Promise.allSettled(pending)) {
-        assert.equal(status, 'rejected')
-        assert.equal(reason.code, 'ERR_LOCK_CLOSED')
+        for (const { status, reason } of await Promise.allSettled(pending)) {
+          assert.equal(status, 'rejected')
+          assert.equal(reason.code, 'ERR_LOCK_CLOSED')
+        }
+      } finally {
+        redis.resume()
       }
-    } finally {
-      redis.resume()
-    }
-  })
+    },
+  )
 }
 
 differs('a waiter that was ended by quit() holds nothing later', async (world) => {

@@ -74,7 +74,7 @@ for (const [ours, theirs] of [
 }
 
 same(
-  'a string under the key is somebody else’s to acquire, and WRONGTYPE to the rest',
+  "a string under the key is somebody else's to acquire, and WRONGTYPE to the rest",
   async (world) => {
     const { distLock, client, redis } = world
     await redis.command('SET', 'lock:a', 'text')

@@ -3,7 +3,7 @@
 // drop-in.md, "Lifetime": how long a process lives, and what it still does at its end.
 
 const assert = require('node:assert/strict')
-const { test, before, after } = require('node:test')
+const { test, after, before, beforeEach } = require('node:test')
 const { runProgram } = require('./support/program.js')
 const { freePort, startRedis } = require('./support/redis.js')
 const { VERSIONS } = require('./support/versions.js')
@@ -11,6 +11,7 @@ const { VERSIONS } = require('./support/versions.js')
 let redis
 const starting = startRedis({ after })
 before(async () => (redis = await starting))
+beforeEach(() => redis.command('FLUSHALL'))
 
 /** Version 2 has quirks of its own with the other clients when these are closed. */
 const KINDS = {
@@ -71,8 +72,8 @@ test('a process stays alive while it waits for a lock', async (t) => {
 test('a process ends after its client was closed, with a lock held', async (t) => {
   const outcomes = await runAll(
     t,
-    ({ locks, client, closer, name }) => {
-      locks.acquire(name, () => setImmediate(() => client[closer](true)))
+    ({ locks, close, name }) => {
+      locks.acquire(name, () => setImmediate(() => close()))
     },
     { closers: CLOSERS },
   )
@@ -83,10 +84,10 @@ test('a process ends after its client was closed, with a lock held', async (t) =
 test('a process ends after its client was closed, with a lock waited for', async (t) => {
   const outcomes = await runAll(
     t,
-    ({ locks, client, closer, name }) => {
+    ({ locks, close, name }) => {
       locks.acquire(name, () => {
         locks.acquire(name, () => {})
-        setTimeout(() => client[closer](true), 20)
+        setTimeout(() => close(), 20)
       })
     },
     { closers: CLOSERS },
@@ -98,11 +99,11 @@ test('a process ends after its client was closed, with a lock waited for', async
 test('who waits for a lock when the client is closed is told so, once', async (t) => {
   const outcomes = await runAll(
     t,
-    ({ locks, client, closer, name, say }) => {
+    ({ locks, close, name, say }) => {
       locks.acquire(name, () => {
         locks.acquire(name, (...args) => say(args.length, args[0].code))
         locks.acquire(name).catch((error) => say('promise', error.code))
-        setTimeout(() => client[closer](true), 20)
+        setTimeout(() => close(), 20)
       })
     },
     { closers: CLOSERS, versions: ['version 3'] },

@@ -62,17 +62,14 @@ each('a lock that was free is acquired on attempt 1', async ({ locks }) => {
   assert.equal((await ask(locks.acquire, 'a')).acquiredOnAttempt, 1)
 })
 
-each(
-  'a lock that was taken is acquired on a later attempt',
-  async ({ locks, distLock, client }) => {
-    const patient = distLock(client, { retryDelay: 10 })
-    await ask(distLock(client, { ttl: 100 }).acquire, 'a')
+each('a lock that was taken is acquired on a later attempt', async ({ distLock, client }) => {
+  const patient = distLock(client, { retryDelay: 10 })
+  await ask(distLock(client, { ttl: 100 }).acquire, 'a')
 
-    const { acquiredOnAttempt } = await ask(patient.acquire, 'a')
+  const { acquiredOnAttempt } = await ask(patient.acquire, 'a')
 
-    assert.ok(acquiredOnAttempt > 1, `${acquiredOnAttempt}`)
-  },
-)
+  assert.ok(acquiredOnAttempt > 1, `${acquiredOnAttempt}`)
+})
 
 differs('acquireDelay is the time it took, in whole milliseconds', async (world) => {
   const { locks, distLock, client } = world
@@ -166,6 +163,16 @@ differs('without a callback release() and extend() return promises', async ({ lo
   const found = await ask(locks.getAcquiredLock, 'a')
   assert.equal(await found.extend(1000), true)
   assert.equal(await found.release(), true)
+})
+
+differs('a callback that is undefined is none', async ({ locks }) => {
+  const lock = await locks.acquire('a', 'me', undefined)
+
+  assert.equal((await locks.getAcquiredLock('a', undefined)).id, lock.id)
+  assert.equal(await lock.extend(1000, undefined), true)
+  assert.equal(await locks.extendLock('a', lock.id, 1000, undefined), true)
+  assert.equal(await lock.release(undefined), true)
+  assert.equal(await locks.releaseLock('a', lock.id, undefined), false)
 })
 
 differs('a bare lock.release(), as the README of version 2 has it, releases', async (world) => {

@@ -86,15 +86,20 @@ test('after a callback that threw the others still come, each once and in order'
     const thrown = []
     process.on('uncaughtException', (error) => {
       thrown.push(error.message)
-      if (thrown.length < 10) return
-      say(came, thrown)
-      client.quit()
+      sayAtTheEnd()
     })
     for (let index = 0; index < 30; index++) {
       locks.acquire(`a${index}`, () => {
         came.push(index)
+        setImmediate(sayAtTheEnd)
         if (index % 3 === 0) throw new Error(`${index}`)
       })
+    }
+
+    function sayAtTheEnd() {
+      if (came.length < 30 || thrown.length < 10 || client.closing) return
+      say(came, thrown)
+      client.quit()
     }
   })
 

@@ -272,6 +272,17 @@ each(
   ONE,
 )
 
+each(
+  'without a client there is no manager',
+  async ({ distLock }) => {
+    for (const nothing of [undefined, null, 7, true, {}, []]) {
+      assert.throws(() => distLock(nothing), TypeError)
+    }
+    assert.throws(() => distLock(), TypeError)
+  },
+  ONE,
+)
+
 function thrownBy(call) {
   try {
     call()

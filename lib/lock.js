@@ -10,11 +10,11 @@ function createLock(locks, resource, key, id, owner) {
     id,
     owner,
     release(callback) {
-      if (arguments.length === 0) return locks.releaseLock(resource, id)
+      if (callback === undefined) return locks.releaseLock(resource, id)
       locks.releaseLock(resource, id, callback)
     },
     extend(milliseconds, callback) {
-      if (arguments.length < 2 && typeof milliseconds !== 'function') {
+      if (callback === undefined && typeof milliseconds !== 'function') {
         return locks.extendLock(resource, id, milliseconds)
       }
       locks.extendLock(resource, id, milliseconds, callback)

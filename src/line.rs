@@ -169,7 +169,8 @@ impl Place {
         self.state().last_answer
     }
 
-    fn is_first(&self) -> bool {
+    /// Whether nobody is before this caller.
+    pub fn is_first(&self) -> bool {
         self.state().is_first(self.ticket)
     }
 

@@ -141,12 +141,14 @@ impl<B: Backend> Locker<B> {
         claim: &mut Claim<B>,
         patience: &mut Patience,
     ) -> Result<bool> {
-        if !place.comes_first(schedule.last_try()).await && !self.last_chance(place).await? {
-            return Ok(false);
-        }
-        schedule.skip_missed();
-        if let Some(trouble) = place.trouble() {
-            patience.share(trouble, schedule.started())?;
+        if !place.is_first() {
+            if !place.comes_first(schedule.last_try()).await && !self.last_chance(place).await? {
+                return Ok(false);
+            }
+            schedule.skip_missed();
+            if let Some(trouble) = place.trouble() {
+                patience.share(trouble, schedule.started())?;
+            }
         }
         loop {
             let called = match place.last_answer() {

@@ -47,6 +47,18 @@ async fn n_retries_make_n_plus_one_tries_and_end_on_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_that_starts_late_makes_all_its_tries_nevertheless() {
+    let (store, locker) = locker();
+    hold(&locker).await;
+    let request = request(Some(3), None);
+    sleep(DELAY * 2).await;
+
+    assert_eq!(locker.acquire(request).await, Ok(None));
+
+    assert_eq!(store.steps().len(), 1 + 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_waiter_gets_the_lock_when_it_expires() {
     let (_, locker) = locker();
     hold(&locker).await;

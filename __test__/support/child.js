@@ -107,7 +107,7 @@ function here(data, say) {
 function thread(data, main) {
   const worker = new Worker(program(main, 'threadProgram'), { eval: true, workerData: data })
   const words = listen((hear) => worker.on('message', hear))
-  const ended = once(worker, 'exit').then(([code]) => {
+  const ended = new Promise((resolve) => worker.once('exit', resolve)).then((code) => {
     words.end(() => new Error(`the worker ended with ${code}`))
     return code
   })

@@ -32,6 +32,7 @@ const LONGEST = 20000
  * @property {any} distLock
  * @property {any} locks a manager on `client` with the default options
  * @property {() => any} open another client
+ * @property {() => void} close closes the client by the method `options.closer`
  * @property {(...words: any[]) => void} say
  *
  * @typedef {object} Outcome
@@ -83,13 +84,14 @@ function startProgram(t, options, main) {
 }
 
 /** What a program is given, made in its own process. */
-function here({ version, kind, port, ...rest }) {
+function here({ version, kind, port, closer, ...rest }) {
   const ofKind = clientKinds.find(({ name }) => name === kind)
   const open = () => ofKind.open({ after() {} }, { host: '127.0.0.1', port, disconnectTimeout: 20 })
   const distLock = distLocks[version]
   const client = open()
-  const say = (...words) => process.stdout.write(`${JSON.stringify(words)}\n`)
-  return { ...rest, client, distLock, open, say, locks: distLock(client) }
+  const say = (...words) => void process.stdout.write(`${JSON.stringify(words)}\n`)
+  const close = () => ofKind.closers[closer](client)
+  return { ...rest, client, close, distLock, open, say, locks: distLock(client) }
 }
 
 module.exports = { runProgram, startProgram, here }

@@ -159,6 +159,8 @@ class Pair {
   reset(socket) {
     if (this.#ended.has(socket)) return
     this.#ended.add(socket)
+    // Nor one whose peer hangs up at that moment, so that must not be heard.
+    socket.pause()
     socket.resetAndDestroy()
   }
 }

@@ -1,0 +1,225 @@
+'use strict'
+
+// design.md §7 and §10: what a process with managers costs, shares and waits for.
+
+const assert = require('node:assert/strict')
+const { test, before, after } = require('node:test')
+const { runChild } = require('./support/child.js')
+const { eventually } = require('./support/outcome.js')
+const { startProxy } = require('./support/proxy.js')
+const { startRedis } = require('./support/redis.js')
+
+const USERS = { users: { default: 'on nopass ~* &* +@all', ada: 'on >secret ~* &* +@all' } }
+
+let redis
+const starting = startRedis({ after })
+before(async () => (redis = await starting))
+
+/** Runs a program that must end well, by itself; what it said. */
+async function run(t, program, data, flags) {
+  const ended = await runChild(t, { url: redis.url, port: redis.port, ...data }, program, flags)
+  const { code, signal, said, errors } = ended
+  assert.deepEqual({ code, signal, errors }, { code: 0, signal: null, errors: '' })
+  return said
+}
+
+async function connections(server) {
+  const list = await server.command('CLIENT', 'LIST')
+  return list.split('\n').filter((line) => line.includes(' name=dist-lock ')).length
+}
+
+test('a process with managers that were never used exits by itself', async (t) => {
+  await run(t, ({ distLock, url }) => {
+    distLock(url)
+    distLock('memory:')
+    distLock({ host: 'localhost', password: () => 'never asked for' })
+  })
+})
+
+for (const source of ['redis', 'memory:']) {
+  test(`${source}: a process that holds a lock and waits for nothing exits by itself`, async (t) => {
+    const said = await run(
+      t,
+      async ({ distLock, say, url, source }) => {
+        const lock = await distLock(source === 'redis' ? url : source).acquire('exit-held')
+        say(Boolean(lock))
+      },
+      { source },
+    )
+
+    assert.deepEqual(said, [[true]])
+  })
+}
+
+test('a process exits by itself after calls of each outcome', async (t) => {
+  await run(t, async ({ distLock, url }) => {
+    const locks = distLock(url)
+    const lock = await locks.acquire('exit-outcomes')
+    await locks.acquire('exit-outcomes', { timeout: 50 })
+    await locks.acquire('exit-outcomes', { signal: AbortSignal.abort() }).catch(() => {})
+    const controller = new AbortController()
+    const waiting = locks.acquire('exit-outcomes', { signal: controller.signal })
+    setTimeout(() => controller.abort(), 50)
+    await waiting.catch(() => {})
+    await distLock(`${url}/99`).acquire('a').catch(() => {})
+    await locks.extendLock('exit-outcomes', lock.id, 5)
+    await locks.releaseLock('exit-outcomes', 'another')
+    locks.acquire('', () => {})
+  })
+})
+
+test('a process exits by itself while the undoing of a lost grant is tried', async (t) => {
+  const proxy = await startProxy(t, redis)
+  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
+    const locks = distLock(url, { connectTimeout: 100, commandTimeout: 100 })
+    await locks.getAcquiredLock('before')
+    say('connected')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await locks.acquire('exit-lost', { timeout: 200 }).catch((error) => say(error.code))
+  })
+  await child.heard('connected')
+  proxy.mode = 'swallow replies'
+
+  const { code, signal, said } = await child
+
+  assert.deepEqual({ code, signal }, { code: 0, signal: null })
+  assert.deepEqual(said.at(-1), ['ERR_LOCK_UNKNOWN'])
+})
+
+test('a call that waits keeps the process alive until it ends', async (t) => {
+  const key = 'lock:alive'
+  await redis.command('HSET', key, 'id', 'another', 'owner', '')
+  const child = runChild(t, { url: redis.url }, async ({ distLock, say, url }) => {
+    const locks = distLock(url)
+    locks.getAcquiredLock('alive', () => say('waits'))
+    const lock = await locks.acquire('alive')
+    say('acquired', await lock.release())
+  })
+  await child.heard('waits')
+
+  await redis.command('DEL', key)
+
+  const { code, said } = await child
+  assert.equal(code, 0)
+  assert.deepEqual(said.at(-1), ['acquired', true])
+})
+
+test('a call that waits for a server that is down keeps the process alive until it ends', async (t) => {
+  const proxy = await startProxy(t, redis)
+  proxy.mode = 'reset'
+  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
+    const lock = await distLock(url).acquire('alive-outage')
+    say('acquired', await lock.release())
+  })
+  await eventually(() => proxy.connections >= 2, 'it tries')
+
+  proxy.mode = 'pass'
+
+  assert.deepEqual((await child).said, [['acquired', true]])
+})
+
+test('managers with equal settings share one connection, in all threads', async (t) => {
+  const server = await startRedis(t)
+  const child = runChild(t, { url: server.url, port: server.port }, async (here) => {
+    const { distLock, thread, say, url, port } = here
+    const sources = [url, url, `${url}/0`, { host: '127.0.0.1', port }, { host: '127.0.0.1', port, db: 0 }]
+    const managers = sources.map((source) => distLock(source))
+    await Promise.all(managers.map((locks) => locks.getAcquiredLock('a')))
+    const worker = thread({ url }, async ({ distLock, say, url }) => {
+      await distLock(url).getAcquiredLock('a')
+      say('connected')
+      setTimeout(() => {}, 10000)
+    })
+    await worker.heard('connected')
+    say('connected', managers.length)
+    setTimeout(() => {}, 10000)
+  })
+  await child.heard('connected')
+
+  assert.equal(await connections(server), 1)
+})
+
+test('managers with different settings have a connection each', async (t) => {
+  const server = await startRedis(t, USERS)
+  const child = runChild(t, { url: server.url, port: server.port }, async (here) => {
+    const { distLock, say, url, port } = here
+    const managers = [
+      distLock(url),
+      distLock(`${url}/1`),
+      distLock(`redis://ada:secret@127.0.0.1:${port}`),
+      distLock(`redis://localhost:${port}?family=4`),
+      distLock(url, { commandTimeout: 4000 }),
+      distLock(url, { connectTimeout: 4000 }),
+    ]
+    await Promise.all(managers.map((locks) => locks.acquire('different', { timeout: 100 })))
+    say('connected', managers.length)
+    setTimeout(() => {}, 10000)
+  })
+  const [, managers] = await child.heard('connected')
+
+  assert.equal(await connections(server), managers)
+})
+
+test('nothing is connected before the first call', async (t) => {
+  const proxy = await startProxy(t, redis)
+  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
+    const locks = distLock(url)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    say('made')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await locks.getAcquiredLock('a')
+    say('used')
+  })
+  await child.heard('made')
+  assert.equal(proxy.connections, 0)
+
+  await child.heard('used')
+  assert.equal(proxy.connections, 1)
+})
+
+test('1000 completions of one tick all come, and in the order of their calls', async (t) => {
+  const said = await run(t, async ({ distLock, say, url }) => {
+    const locks = distLock(url)
+    const order = []
+    const calls = Array.from({ length: 3000 }, (_, at) => {
+      return locks.getAcquiredLock(`a${at}`).then(() => order.push(at))
+    })
+    await Promise.all(calls)
+    say('in order', order.length, order.every((at, index) => at === index))
+  })
+
+  assert.deepEqual(said, [['in order', 3000, true]])
+})
+
+test('a blocked event loop gets all completions once it runs again', async (t) => {
+  const said = await run(t, async ({ distLock, say, url }) => {
+    const locks = distLock(url)
+    await locks.getAcquiredLock('before')
+    const calls = Array.from({ length: 2000 }, (_, at) => locks.acquire(`blocked${at}`))
+    process.nextTick(() => {
+      const end = Date.now() + 500
+      while (Date.now() < end);
+    })
+    const acquired = await Promise.all(calls)
+    const released = await Promise.all(acquired.map((lock) => lock.release()))
+    say('released', released.filter(Boolean).length)
+  })
+
+  assert.deepEqual(said, [['released', 2000]])
+})
+
+test('a callback that throws does not keep the others from their answers', async (t) => {
+  const said = await run(t, ({ distLock, say, url }) => {
+    const locks = distLock(url)
+    let answers = 0
+    process.on('uncaughtException', (error) => say('uncaught', error.message))
+    for (let at = 0; at < 600; at++) {
+      locks.getAcquiredLock(`a${at}`, () => {
+        if (++answers === 600) say('all', answers)
+        if (at === 300) throw new Error('on purpose')
+      })
+    }
+  })
+
+  assert.deepEqual(said.map((words) => words.join(' ')).sort(), ['all 600', 'uncaught on purpose'])
+})

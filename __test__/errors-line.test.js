@@ -1,0 +1,93 @@
+'use strict'
+
+// design.md §3: callers that wait for one resource are told the truth, whoever of them asks:
+// being taken is an answer, never an error; an error is never turned into `false`.
+
+const assert = require('node:assert/strict')
+const { test, before, after } = require('node:test')
+const distLock = require('../index.js')
+const { eventually, failure } = require('./support/outcome.js')
+const { startProxy } = require('./support/proxy.js')
+const { startRedis } = require('./support/redis.js')
+
+let redis
+const starting = startRedis({ after })
+before(async () => (redis = await starting))
+
+const SOURCES = { redis: () => redis.url, 'memory:': () => 'memory:' }
+
+for (const [name, source] of Object.entries(SOURCES)) {
+  test(`${name}: who comes late and has little time is told that the lock is taken`, async () => {
+    const locks = distLock(source(), { retryDelay: 200 })
+    const held = await locks.acquire('late')
+    const first = locks.acquire('late')
+    // Now the first has asked, and will not ask again for a while.
+    await locks.getAcquiredLock('a round trip')
+
+    const answers = []
+    for (const timeout of [0, 1, 5, 20, 60]) {
+      answers.push(await locks.acquire('late', { timeout }))
+      answers.push(await locks.acquire('late', { maxRetries: 0 }))
+      answers.push(await locks.acquire('late', { maxRetries: 1, retryDelay: timeout || 1 }))
+    }
+
+    assert.deepEqual(answers, Array(15).fill(false))
+    await held.release()
+    await (await first).release()
+  })
+
+  test(`${name}: each of many callers whose time is short is told that the lock is taken`, async () => {
+    const locks = distLock(source())
+    const held = await locks.acquire('short')
+
+    const calls = Array.from({ length: 500 }, (_, at) => {
+      return locks.acquire('short', { timeout: 1 + (at % 40) })
+    })
+
+    for (const answer of await Promise.all(calls)) assert.equal(answer, false)
+    await held.release()
+  })
+}
+
+test('who waits in line fails as the first does when Redis goes away', async (t) => {
+  const proxy = await startProxy(t, redis)
+  const locks = distLock(proxy.url, { commandTimeout: 200, connectTimeout: 5000 })
+  await redis.command('HSET', 'lock:gone', 'id', 'another', 'owner', '')
+  const calls = Array.from({ length: 5 }, () => locks.acquire('gone', { timeout: 800 }))
+  await locks.getAcquiredLock('a round trip')
+
+  proxy.refuse()
+  proxy.reset()
+
+  const errors = await Promise.all(calls.map((call) => failure(call, 800)))
+  for (const { code } of errors) assert.match(code, /^ERR_LOCK_(UNREACHABLE|UNKNOWN)$/)
+})
+
+test('an outage that is over in time is not told to anybody in line', async (t) => {
+  const proxy = await startProxy(t, redis)
+  const locks = distLock(proxy.url, { commandTimeout: 200, retryDelay: 20 })
+  const held = await distLock(redis.url).acquire('over')
+  const calls = Array.from({ length: 10 }, () => locks.acquire('over'))
+  await locks.getAcquiredLock('a round trip')
+  proxy.mode = 'reset'
+  proxy.reset()
+  await eventually(() => proxy.connections >= 3, 'tries to connect')
+
+  proxy.mode = 'pass'
+  await held.release()
+
+  for (const call of calls) assert.equal(await (await call).release(), true)
+})
+
+test('the first of a line that runs out of time during an outage does not end the others', async (t) => {
+  const proxy = await startProxy(t, redis)
+  const locks = distLock(proxy.url, { commandTimeout: 200, connectTimeout: 8000 })
+  proxy.mode = 'reset'
+  const first = locks.acquire('others', { timeout: 200 })
+  const second = locks.acquire('others', { timeout: 5000 })
+  await failure(first, 200)
+
+  proxy.mode = 'pass'
+
+  assert.equal(await (await second).release(), true)
+})
