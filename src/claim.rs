@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Text};
 use crate::error::{Error, Result};
 use crate::id;
 
@@ -30,9 +30,9 @@ const LONGEST_UNDO_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Claim<B: Backend> {
     backend: Arc<B>,
-    key: Arc<str>,
-    id: Arc<str>,
-    owner: Arc<str>,
+    key: Text,
+    id: Text,
+    owner: Text,
     ttl: Duration,
     state: State,
 }
@@ -49,7 +49,7 @@ enum State {
 
 impl<B: Backend> Claim<B> {
     /// A claim under a new id.
-    pub fn new(backend: Arc<B>, key: Arc<str>, owner: Arc<str>, ttl: Duration) -> Self {
+    pub fn new(backend: Arc<B>, key: Text, owner: Text, ttl: Duration) -> Self {
         Claim { backend, key, id: id::unique(), owner, ttl, state: State::Nothing }
     }
 
@@ -81,7 +81,7 @@ impl<B: Backend> Claim<B> {
     }
 
     /// The caller takes the lock: nothing is to be undone.
-    pub fn keep(mut self) -> Arc<str> {
+    pub fn keep(mut self) -> Text {
         self.state = State::Nothing;
         self.id.clone()
     }
@@ -112,26 +112,14 @@ pub fn lease(ttl: Duration) -> Duration {
 ///
 /// `lost`: an attempt was never answered, so it may still be carried out after a release that
 /// found nothing.
-pub fn spawn_undo<B: Backend>(
-    backend: Arc<B>,
-    key: Arc<str>,
-    id: Arc<str>,
-    ttl: Duration,
-    lost: bool,
-) {
+pub fn spawn_undo<B: Backend>(backend: Arc<B>, key: Text, id: Text, ttl: Duration, lost: bool) {
     // Without a runtime the process is ending, and the ttl ends the lock.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(undo(backend, key, id, ttl, lost));
     }
 }
 
-async fn undo<B: Backend>(
-    backend: Arc<B>,
-    key: Arc<str>,
-    id: Arc<str>,
-    ttl: Duration,
-    mut lost: bool,
-) {
+async fn undo<B: Backend>(backend: Arc<B>, key: Text, id: Text, ttl: Duration, mut lost: bool) {
     let started = Instant::now();
     let mut found_nothing = FIRST_UNDO_PAUSE;
     let mut failed = FIRST_UNDO_PAUSE;

@@ -1,12 +1,11 @@
 //! One call's life: try, wait, give up; release, extend, read.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::backend::{Backend, Holder};
+use crate::backend::{Backend, Holder, Text};
 use crate::claim::{self, Claim};
 use crate::error::{Cause, Error, Result};
 use crate::line::{Lines, Place};
@@ -17,9 +16,9 @@ use crate::schedule::Schedule;
 #[derive(Debug, Clone)]
 pub struct Acquire {
     /// The key in the store, prefixes included.
-    pub key: Arc<str>,
+    pub key: Text,
     /// Free text that says who holds the lock.
-    pub owner: Arc<str>,
+    pub owner: Text,
     /// How long the lock lives unless it is released or extended.
     pub ttl: Duration,
     /// When to try again and when to stop.
@@ -30,7 +29,7 @@ pub struct Acquire {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     /// The proof of who holds it.
-    pub id: Arc<str>,
+    pub id: Text,
     /// How often the server was asked on this caller's behalf.
     pub attempts: u64,
     /// Time from the call to the grant.
@@ -57,24 +56,27 @@ impl<B: Backend> Locker<B> {
     /// Dropping the future gives up: the place in line is left, and an attempt that is under
     /// way is undone in the background.
     pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
-        let Acquire { key, owner, ttl, schedule } = request;
+        let Acquire { key, owner, ttl, mut schedule } = request;
         let place = self.lines.join(&key);
         let mut claim = Claim::new(self.backend.clone(), key, owner, ttl);
-        let mut patience = Patience::new(self.patience);
 
-        // Pinned here rather than moved into the timeout: a future for each lock should be small.
-        let outcome = {
-            let mut wait = pin!(self.wait(schedule.clone(), &place, &mut claim, &mut patience));
-            match schedule.deadline() {
-                None => Ok(wait.await),
-                Some(deadline) => timeout_at(deadline, wait.as_mut()).await,
+        // A key that is free and a server that answers are one question, without the state that
+        // waiting takes: what is kept for each lock under way should be small.
+        let mut trouble = None;
+        if place.is_first() && schedule.deadline().is_none() {
+            let asked = Instant::now();
+            match self.ask(&place, &mut claim).await {
+                Ok(true) => {
+                    let waited = schedule.elapsed();
+                    return Ok(Some(Lock { id: claim.keep(), attempts: 1, waited }));
+                }
+                Ok(false) if schedule.tried() => return Ok(None),
+                Ok(false) => {}
+                Err(error) => trouble = Some((error, asked)),
             }
-        };
-        let granted = match outcome {
-            Ok(granted) => granted?,
-            Err(_) => return self.out_of_time(&schedule, &place, &claim, &patience),
-        };
-        if !granted {
+        }
+        let wait = self.try_for_long(schedule.clone(), &place, &mut claim, trouble);
+        if !Box::pin(wait).await? {
             return Ok(None);
         }
         let attempts = place.answers().max(1);
@@ -82,7 +84,7 @@ impl<B: Backend> Locker<B> {
     }
 
     /// Frees a lock. `false`: `id` does not hold it (any more).
-    pub async fn release(&self, key: &Arc<str>, id: &str) -> Result<bool> {
+    pub async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
         let mut patience = Patience::new(self.patience);
         loop {
             let asked = Instant::now();
@@ -105,7 +107,7 @@ impl<B: Backend> Locker<B> {
 
     /// Sets the ttl of a lock to `milliseconds` from now; zero or less ends it. `false`: `id`
     /// does not hold it (any more).
-    pub async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
+    pub async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
         let mut patience = Patience::new(self.patience);
         loop {
             let asked = Instant::now();
@@ -117,7 +119,7 @@ impl<B: Backend> Locker<B> {
     }
 
     /// Who holds `key` now. `None`: nobody.
-    pub async fn read(&self, key: &str) -> Result<Option<Holder>> {
+    pub async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         let mut patience = Patience::new(self.patience);
         loop {
             let asked = Instant::now();
@@ -129,8 +131,55 @@ impl<B: Backend> Locker<B> {
     }
 
     /// Releases, in the background, a lock that was granted to a caller who is gone.
-    pub fn give_back(&self, key: Arc<str>, id: Arc<str>, ttl: Duration) {
+    pub fn give_back(&self, key: Text, id: Text, ttl: Duration) {
         claim::spawn_undo(self.backend.clone(), key, id, ttl, false);
+    }
+
+    /// Asks once, for everybody in the line.
+    async fn ask(&self, place: &Place, claim: &mut Claim<B>) -> Result<bool> {
+        place.asks();
+        let granted = claim.attempt().await?;
+        place.answered();
+        Ok(granted)
+    }
+
+    /// Tries as the schedule says and ends at its deadline; `trouble` is what the first try met.
+    /// `false`: the lock stayed taken.
+    async fn try_for_long(
+        &self,
+        schedule: Schedule,
+        place: &Place,
+        claim: &mut Claim<B>,
+        trouble: Option<(Error, Instant)>,
+    ) -> Result<bool> {
+        let mut patience = Patience::new(self.patience);
+        if let Some((error, asked)) = trouble {
+            self.bear(place, &mut patience, error, asked).await?;
+        }
+        let wait = self.wait(schedule.clone(), place, claim, &mut patience);
+        let outcome = match schedule.deadline() {
+            None => Ok(wait.await),
+            Some(deadline) => timeout_at(deadline, wait).await,
+        };
+        match outcome {
+            Ok(granted) => granted,
+            Err(_) => self.out_of_time(&schedule, place, claim, &patience),
+        }
+    }
+
+    /// [`Patience::bear`], and those who wait behind know why.
+    async fn bear(
+        &self,
+        place: &Place,
+        patience: &mut Patience,
+        error: Error,
+        asked: Instant,
+    ) -> Result<()> {
+        let worth_another = patience.note(error, asked);
+        place.fails(patience.trouble());
+        worth_another?;
+        patience.pause().await;
+        Ok(())
     }
 
     /// Tries until the lock is ours (`true`) or the schedule is through (`false`).
@@ -156,20 +205,13 @@ impl<B: Backend> Locker<B> {
                 None => false,
             };
             let granted = loop {
-                place.asks();
                 let asked = Instant::now();
-                match claim.attempt().await {
+                match self.ask(place, claim).await {
                     Ok(granted) => break granted,
-                    Err(error) => {
-                        let worth_another = patience.note(error, asked);
-                        place.fails(patience.trouble());
-                        worth_another?;
-                        patience.pause().await;
-                    }
+                    Err(error) => self.bear(place, patience, error, asked).await?,
                 }
             };
             patience.rest();
-            place.answered();
             if granted {
                 return Ok(true);
             }
@@ -197,7 +239,7 @@ impl<B: Backend> Locker<B> {
         place: &Place,
         claim: &Claim<B>,
         patience: &Patience,
-    ) -> Result<Option<Lock>> {
+    ) -> Result<bool> {
         if let Some(trouble) = patience.trouble() {
             return Err(trouble.error.clone());
         }
@@ -205,7 +247,7 @@ impl<B: Backend> Locker<B> {
             return Err(trouble.into_error_of_another());
         }
         if place.answers() > 0 {
-            return Ok(None);
+            return Ok(false);
         }
         let cause = Cause::timeout("no answer", schedule.elapsed());
         Err(match claim.is_open() && self.backend.is_connected() {

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use dist_lock::Backend;
-use dist_lock::backend::{Memory, Redis};
+use dist_lock::backend::{Memory, Redis, Text};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::server::Server;
@@ -38,18 +38,18 @@ fn step() -> impl Strategy<Value = Step> {
 /// What a store answers, in words that can be compared: a refusal by its code, because the
 /// scripts' errors carry the server's wording.
 async fn answer(store: &impl Backend, round: &str, step: &Step) -> String {
-    let name = |key: &u8| format!("{round}:{key}");
+    let name = |key: &u8| Text::from(format!("{round}:{key}"));
+    let text = |id: &u8| Text::from(format!("id{id}"));
     let answer = match step {
         Step::Acquire { key, id } => {
-            store.acquire(&name(key), &format!("id{id}"), "ann", TTL).await.map(|ok| ok.to_string())
+            store.acquire(&name(key), &text(id), &"ann".into(), TTL).await.map(|ok| ok.to_string())
         }
         Step::Release { key, id } => {
-            store.release(&name(key), &format!("id{id}")).await.map(|ok| ok.to_string())
+            store.release(&name(key), &text(id)).await.map(|ok| ok.to_string())
         }
-        Step::Extend { key, id, milliseconds } => store
-            .extend(&name(key), &format!("id{id}"), *milliseconds)
-            .await
-            .map(|ok| ok.to_string()),
+        Step::Extend { key, id, milliseconds } => {
+            store.extend(&name(key), &text(id), *milliseconds).await.map(|ok| ok.to_string())
+        }
         Step::Read { key } => store.read(&name(key)).await.map(|holder| format!("{holder:?}")),
     };
     match answer {
@@ -88,13 +88,21 @@ fn redis_answers_every_sequence_of_steps_as_the_memory_store_does() {
 async fn a_lock_ends_with_its_ttl_in_redis_too() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    assert!(redis.acquire("k", "a", "", Duration::from_millis(40)).await.unwrap());
-    assert!(!redis.acquire("k", "b", "", TTL).await.unwrap());
+    assert!(
+        redis
+            .acquire(&"k".into(), &"a".into(), &"".into(), Duration::from_millis(40))
+            .await
+            .unwrap()
+    );
+    assert!(!redis.acquire(&"k".into(), &"b".into(), &"".into(), TTL).await.unwrap());
 
-    while redis.read("k").await.unwrap().is_some() {
+    while redis.read(&"k".into()).await.unwrap().is_some() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    assert!(redis.acquire("k", "b", "", TTL).await.unwrap());
-    assert!(!redis.extend("k", "a", 1000.0).await.unwrap(), "the first holder lost it");
+    assert!(redis.acquire(&"k".into(), &"b".into(), &"".into(), TTL).await.unwrap());
+    assert!(
+        !redis.extend(&"k".into(), &"a".into(), 1000.0).await.unwrap(),
+        "the first holder lost it"
+    );
 }

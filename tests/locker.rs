@@ -165,7 +165,7 @@ async fn an_acquire_that_failed_leaves_no_lock_behind() {
     sleep(DELAY).await;
 
     assert_eq!(error.code(), "ERR_LOCK_UNKNOWN");
-    assert_eq!(store.read("k").await, Ok(None));
+    assert_eq!(store.read(&"k".into()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,12 +174,12 @@ async fn a_caller_that_goes_away_while_it_is_granted_leaves_no_lock_behind() {
     store.set([Fate::Late(DELAY)]);
     let caller = start(&locker, request(None, None));
     sleep(DELAY / 2).await;
-    assert!(store.read("k").await.unwrap().is_some(), "it was granted");
+    assert!(store.read(&"k".into()).await.unwrap().is_some(), "it was granted");
 
     caller.abort();
     sleep(DELAY).await;
 
-    assert_eq!(store.read("k").await, Ok(None));
+    assert_eq!(store.read(&"k".into()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn undoing_goes_on_until_the_release_is_confirmed() {
 
     sleep(Duration::from_secs(5)).await;
 
-    assert_eq!(store.read("k").await, Ok(None));
+    assert_eq!(store.read(&"k".into()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +204,7 @@ async fn undoing_does_not_take_longer_for_a_long_outage() {
 
     sleep(Duration::from_secs(1)).await;
 
-    assert_eq!(store.read("k").await, Ok(None));
+    assert_eq!(store.read(&"k".into()).await, Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,7 +297,10 @@ async fn undoing_a_grant_that_came_too_late_spares_the_next_one() {
     let lock = locker.acquire(request(None, None)).await.unwrap().expect("the second try");
     sleep(TTL - DELAY).await;
 
-    assert_eq!(store.read("k").await.unwrap().map(|holder| holder.id), Some(lock.id.to_string()));
+    assert_eq!(
+        store.read(&"k".into()).await.unwrap().map(|holder| holder.id),
+        Some(lock.id.to_string())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,9 +312,9 @@ async fn a_refusal_ends_every_call_at_once() {
     let started = Instant::now();
     let codes = [
         locker.acquire(request(None, None)).await.unwrap_err().code(),
-        locker.release(&key, "c1").await.unwrap_err().code(),
-        locker.extend("k", "c1", 1000.0).await.unwrap_err().code(),
-        locker.read("k").await.unwrap_err().code(),
+        locker.release(&key, &"c1".into()).await.unwrap_err().code(),
+        locker.extend(&"k".into(), &"c1".into(), 1000.0).await.unwrap_err().code(),
+        locker.read(&"k".into()).await.unwrap_err().code(),
     ];
 
     assert_eq!(codes, ["ERR_LOCK_REDIS"; 4]);
@@ -327,7 +330,7 @@ async fn a_release_whose_reply_was_lost_does_not_claim_that_the_lock_was_not_our
     let error = locker.release(&"k".into(), &id).await.unwrap_err();
 
     assert_eq!(error.code(), "ERR_LOCK_UNKNOWN");
-    assert_eq!(store.read("k").await, Ok(None), "but it is free");
+    assert_eq!(store.read(&"k".into()).await, Ok(None), "but it is free");
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,9 +338,12 @@ async fn release_and_extend_act_on_their_own_id_only() {
     let (store, locker) = locker();
     let id = hold(&locker).await;
 
-    assert_eq!(locker.release(&"k".into(), "another").await, Ok(false));
-    assert_eq!(locker.extend("k", "another", 1.0).await, Ok(false));
+    assert_eq!(locker.release(&"k".into(), &"another".into()).await, Ok(false));
+    assert_eq!(locker.extend(&"k".into(), &"another".into(), 1.0).await, Ok(false));
     advance(TTL - DELAY).await;
 
-    assert_eq!(store.read("k").await.unwrap().map(|holder| holder.id), Some(id.to_string()));
+    assert_eq!(
+        store.read(&"k".into()).await.unwrap().map(|holder| holder.id),
+        Some(id.to_string())
+    );
 }

@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dist_lock::backend::Redis;
+use dist_lock::backend::{Redis, Text};
 use dist_lock::{Backend, Error};
 use support::server::Server;
 
@@ -16,7 +16,7 @@ async fn a_lock_lies_in_redis_as_version_2_wrote_it() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
 
-    redis.acquire("lock:a", "c1", "ann", TTL).await.unwrap();
+    redis.acquire(&"lock:a".into(), &"c1".into(), &"ann".into(), TTL).await.unwrap();
 
     let fields: Vec<String> = server.ask(&["HGETALL", "lock:a"]);
     let left: u64 = server.ask(&["PTTL", "lock:a"]);
@@ -28,9 +28,9 @@ async fn a_lock_lies_in_redis_as_version_2_wrote_it() {
 async fn a_repeated_acquire_renews_the_lock_instead_of_being_locked_out() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.acquire("k", "c1", "", Duration::from_secs(5)).await.unwrap();
+    redis.acquire(&"k".into(), &"c1".into(), &"".into(), Duration::from_secs(5)).await.unwrap();
 
-    assert!(redis.acquire("k", "c1", "", TTL).await.unwrap());
+    assert!(redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap());
 
     let left: u64 = server.ask(&["PTTL", "k"]);
     assert!(left > 5_000, "{left} ms left");
@@ -42,8 +42,8 @@ async fn a_key_of_another_type_is_taken_and_cannot_be_released() {
     let redis = Redis::new(server.settings()).unwrap();
     server.ask::<()>(&["SET", "k", "text"]);
 
-    assert_eq!(redis.acquire("k", "c1", "", TTL).await, Ok(false));
-    let refusal = redis.release("k", "c1").await.unwrap_err();
+    assert_eq!(redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await, Ok(false));
+    let refusal = redis.release(&"k".into(), &"c1".into()).await.unwrap_err();
 
     assert!(matches!(&refusal, Error::Redis { code, .. } if code == "WRONGTYPE"), "{refusal}");
 }
@@ -52,12 +52,12 @@ async fn a_key_of_another_type_is_taken_and_cannot_be_released() {
 async fn scripts_the_server_forgot_are_sent_again() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.acquire("k", "c1", "", TTL).await.unwrap();
+    redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();
 
     server.ask::<()>(&["SCRIPT", "FLUSH"]);
 
-    assert_eq!(redis.acquire("k", "c2", "", TTL).await, Ok(false));
-    assert_eq!(redis.release("k", "c1").await, Ok(true));
+    assert_eq!(redis.acquire(&"k".into(), &"c2".into(), &"".into(), TTL).await, Ok(false));
+    assert_eq!(redis.release(&"k".into(), &"c1".into()).await, Ok(true));
 }
 
 #[tokio::test]
@@ -65,9 +65,10 @@ async fn all_callers_share_one_connection_and_a_burst_is_answered_in_full() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
 
-    let keys: Vec<String> = (0..3000).map(|number| format!("k{number}")).collect();
+    let keys: Vec<Text> = (0..3000).map(|number| format!("k{number}").into()).collect();
+    let (id, owner): (Text, Text) = ("c1".into(), "".into());
     let answers =
-        futures_util::future::join_all(keys.iter().map(|key| redis.acquire(key, "c1", "", TTL)));
+        futures_util::future::join_all(keys.iter().map(|key| redis.acquire(key, &id, &owner, TTL)));
     assert!(answers.await.into_iter().all(|granted| granted == Ok(true)));
 
     let clients: String = server.ask(&["CLIENT", "LIST"]);
@@ -80,13 +81,13 @@ async fn all_callers_share_one_connection_and_a_burst_is_answered_in_full() {
 async fn a_connection_the_server_closed_is_replaced() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.acquire("k", "c1", "", TTL).await.unwrap();
+    redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();
 
     server.ask::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
 
     // The step that met the broken connection may fail; none after it does.
-    let _ = redis.read("k").await;
-    assert_eq!(redis.release("k", "c1").await, Ok(true));
+    let _ = redis.read(&"k".into()).await;
+    assert_eq!(redis.release(&"k".into(), &"c1".into()).await, Ok(true));
 }
 
 #[tokio::test]
@@ -97,10 +98,10 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
         ..server.settings()
     };
     let redis = Redis::new(settings).unwrap();
-    redis.read("k").await.unwrap();
+    redis.read(&"k".into()).await.unwrap();
 
     server.ask::<()>(&["CLIENT", "PAUSE", "60000"]);
-    let error = redis.read("k").await.unwrap_err();
+    let error = redis.read(&"k".into()).await.unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -112,11 +113,11 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 async fn each_lock_costs_one_command_to_take_and_one_to_free() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.read("k").await.unwrap();
+    redis.read(&"k".into()).await.unwrap();
     server.ask::<()>(&["CONFIG", "RESETSTAT"]);
 
-    redis.acquire("k", "c1", "", TTL).await.unwrap();
-    redis.release("k", "c1").await.unwrap();
+    redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();
+    redis.release(&"k".into(), &"c1".into()).await.unwrap();
 
     let stats: String = server.ask(&["INFO", "commandstats"]);
     let calls: HashMap<&str, &str> = stats

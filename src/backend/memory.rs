@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Backend, Holder};
+use super::{Backend, Holder, Text};
 use crate::error::{Error, Result};
 
 /// Locks in this process.
@@ -27,15 +27,15 @@ struct Named {
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_key: HashMap<String, Entry>,
+    by_key: HashMap<Text, Entry>,
     /// When there are more entries than this, those that ended are swept out.
     sweep_above: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    id: String,
-    owner: String,
+    id: Text,
+    owner: Text,
     /// `None`: later than the clock can count.
     ends: Option<Instant>,
 }
@@ -69,15 +69,15 @@ impl Entries {
 
     /// The live entry of `key`, if `id` holds it.
     fn held_by(&mut self, key: &str, id: &str) -> Option<&mut Entry> {
-        self.get(key).filter(|entry| entry.id == id)
+        self.get(key).filter(|entry| *entry.id == *id)
     }
 
-    fn insert(&mut self, key: &str, entry: Entry) {
+    fn insert(&mut self, key: &Text, entry: Entry) {
         if self.by_key.len() >= self.sweep_above {
             self.by_key.retain(|_, entry| !entry.is_over());
             self.sweep_above = 2 * self.by_key.len() + 64;
         }
-        self.by_key.insert(key.to_owned(), entry);
+        self.by_key.insert(key.clone(), entry);
     }
 }
 
@@ -92,15 +92,15 @@ fn after(ttl: Duration) -> Option<Instant> {
 }
 
 impl Backend for Memory {
-    async fn acquire(&self, key: &str, id: &str, owner: &str, ttl: Duration) -> Result<bool> {
+    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
         let mut entries = self.entries();
         match entries.get(key) {
             None => {
-                let entry = Entry { id: id.to_owned(), owner: owner.to_owned(), ends: after(ttl) };
+                let entry = Entry { id: id.clone(), owner: owner.clone(), ends: after(ttl) };
                 entries.insert(key, entry);
                 Ok(true)
             }
-            Some(entry) if entry.id == id => {
+            Some(entry) if entry.id == *id => {
                 entry.ends = after(ttl);
                 Ok(true)
             }
@@ -108,7 +108,7 @@ impl Backend for Memory {
         }
     }
 
-    async fn release(&self, key: &str, id: &str) -> Result<bool> {
+    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
         let mut entries = self.entries();
         let held = entries.held_by(key, id).is_some();
         if held {
@@ -117,7 +117,7 @@ impl Backend for Memory {
         Ok(held)
     }
 
-    async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
         let mut entries = self.entries();
         let Some(entry) = entries.held_by(key, id) else { return Ok(false) };
         if milliseconds.fract() != 0.0 || milliseconds.abs() > i64::MAX as f64 {
@@ -134,11 +134,11 @@ impl Backend for Memory {
         Ok(true)
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Holder>> {
+    async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         let mut entries = self.entries();
         Ok(entries
             .get(key)
-            .map(|entry| Holder { id: entry.id.clone(), owner: Some(entry.owner.clone()) }))
+            .map(|entry| Holder { id: entry.id.to_string(), owner: Some(entry.owner.to_string()) }))
     }
 
     fn is_connected(&self) -> bool {
@@ -155,25 +155,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lock_is_free_again_at_the_end_of_its_ttl() {
         let memory = Memory::default();
-        assert!(memory.acquire("k", "a", "", TTL).await.unwrap());
+        assert!(memory.acquire(&"k".into(), &"a".into(), &"".into(), TTL).await.unwrap());
 
         tokio::time::advance(TTL - Duration::from_millis(1)).await;
-        assert!(!memory.acquire("k", "b", "", TTL).await.unwrap());
+        assert!(!memory.acquire(&"k".into(), &"b".into(), &"".into(), TTL).await.unwrap());
         tokio::time::advance(Duration::from_millis(1)).await;
 
-        assert_eq!(memory.read("k").await.unwrap(), None);
-        assert!(memory.acquire("k", "b", "", TTL).await.unwrap());
-        assert!(!memory.release("k", "a").await.unwrap(), "the first holder lost it");
+        assert_eq!(memory.read(&"k".into()).await.unwrap(), None);
+        assert!(memory.acquire(&"k".into(), &"b".into(), &"".into(), TTL).await.unwrap());
+        assert!(
+            !memory.release(&"k".into(), &"a".into()).await.unwrap(),
+            "the first holder lost it"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_named_store_outlives_its_users_while_a_lock_in_it_lives() {
-        Memory::named("outlives").acquire("k", "a", "", TTL).await.unwrap();
+        Memory::named("outlives").acquire(&"k".into(), &"a".into(), &"".into(), TTL).await.unwrap();
         for number in 0..1000 {
             Memory::named(&format!("outlives-{number}"));
         }
 
-        assert!(Memory::named("outlives").read("k").await.unwrap().is_some());
+        assert!(Memory::named("outlives").read(&"k".into()).await.unwrap().is_some());
         assert!(NAMED.lock().unwrap().by_name.len() < 200);
     }
 
@@ -182,8 +185,11 @@ mod tests {
         let memory = Memory::default();
         for round in 0..100 {
             for key in 0..100 {
-                let key = format!("{round}:{key}");
-                memory.acquire(&key, "a", "", Duration::from_millis(1)).await.unwrap();
+                let key = format!("{round}:{key}").into();
+                memory
+                    .acquire(&key, &"a".into(), &"".into(), Duration::from_millis(1))
+                    .await
+                    .unwrap();
             }
             tokio::time::advance(Duration::from_millis(2)).await;
         }

@@ -12,32 +12,35 @@ pub mod redis;
 pub use memory::Memory;
 pub use redis::Redis;
 
+/// A key, an id or an owner, handed from layer to layer without copying it.
+pub type Text = Arc<str>;
+
 /// A store of locks. Each step is one atomic decision, and safe to repeat with the same id.
 pub trait Backend: Send + Sync + 'static {
     /// Takes `key` for `id`, or renews it if `id` holds it already. `false`: somebody else
     /// holds it.
     fn acquire(
         &self,
-        key: &str,
-        id: &str,
-        owner: &str,
+        key: &Text,
+        id: &Text,
+        owner: &Text,
         ttl: Duration,
     ) -> impl Future<Output = Result<bool>> + Send;
 
     /// Frees `key`. `false`: `id` does not hold it.
-    fn release(&self, key: &str, id: &str) -> impl Future<Output = Result<bool>> + Send;
+    fn release(&self, key: &Text, id: &Text) -> impl Future<Output = Result<bool>> + Send;
 
     /// Sets the remaining time of `key` to `milliseconds`; zero or less frees it. `false`: `id`
     /// does not hold it. A number that is not whole is an error, as it is for `PEXPIRE`.
     fn extend(
         &self,
-        key: &str,
-        id: &str,
+        key: &Text,
+        id: &Text,
         milliseconds: f64,
     ) -> impl Future<Output = Result<bool>> + Send;
 
     /// Who holds `key`. `None`: nobody.
-    fn read(&self, key: &str) -> impl Future<Output = Result<Option<Holder>>> + Send;
+    fn read(&self, key: &Text) -> impl Future<Output = Result<Option<Holder>>> + Send;
 
     /// Whether a step would be sent now, without connecting first.
     fn is_connected(&self) -> bool;
@@ -81,28 +84,28 @@ impl Store {
 }
 
 impl Backend for Store {
-    async fn acquire(&self, key: &str, id: &str, owner: &str, ttl: Duration) -> Result<bool> {
+    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
         match self {
             Store::Memory(store) => store.acquire(key, id, owner, ttl).await,
             Store::Redis(store) => store.acquire(key, id, owner, ttl).await,
         }
     }
 
-    async fn release(&self, key: &str, id: &str) -> Result<bool> {
+    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
         match self {
             Store::Memory(store) => store.release(key, id).await,
             Store::Redis(store) => store.release(key, id).await,
         }
     }
 
-    async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
         match self {
             Store::Memory(store) => store.extend(key, id, milliseconds).await,
             Store::Redis(store) => store.extend(key, id, milliseconds).await,
         }
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Holder>> {
+    async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         match self {
             Store::Memory(store) => store.read(key).await,
             Store::Redis(store) => store.read(key).await,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::completion::{Grant, Outcome};
 use super::environment::{Environment, Reply};
-use crate::backend::Store;
+use crate::backend::{Store, Text};
 use crate::error::Error;
 use crate::locker::{Acquire, Locker};
 
@@ -42,23 +42,23 @@ pub enum Work {
     /// [`Locker::release`].
     Release {
         /// The lock's key.
-        key: Arc<str>,
+        key: Text,
         /// The lock's id.
-        id: String,
+        id: Text,
     },
     /// [`Locker::extend`].
     Extend {
         /// The lock's key.
-        key: String,
+        key: Text,
         /// The lock's id.
-        id: String,
+        id: Text,
         /// The new time to live.
         milliseconds: f64,
     },
     /// [`Locker::read`].
     Read {
         /// The lock's key.
-        key: String,
+        key: Text,
     },
 }
 
@@ -111,6 +111,8 @@ async fn run(mut received: UnboundedReceiver<Vec<Command>>) {
                 Command::Abort { environment, call } => environment.abort(call),
             }
         }
+        // These are on their way to the server before more are looked at.
+        tokio::task::yield_now().await;
     }
 }
 

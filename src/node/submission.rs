@@ -35,12 +35,12 @@ pub fn read<'a>(numbers: &'a [f64], texts: &'a str) -> impl Iterator<Item = Subm
         let other = texts.next(*other);
         let work = match *operation as u8 {
             1 => Work::Acquire(acquire(key, other, values)),
-            2 => Work::Release { key: key.into(), id: other.to_owned() },
+            2 => Work::Release { key: key.into(), id: other.into() },
             3 => {
                 let milliseconds = values[0];
-                Work::Extend { key: key.to_owned(), id: other.to_owned(), milliseconds }
+                Work::Extend { key: key.into(), id: other.into(), milliseconds }
             }
-            _ => Work::Read { key: key.to_owned() },
+            _ => Work::Read { key: key.into() },
         };
         Submission { call: *call as u32, locker: *locker as u32, work }
     })
@@ -112,7 +112,7 @@ mod tests {
 
         let read: Vec<_> = read(&numbers, &texts)
             .map(|submission| match submission.work {
-                Work::Release { key, id } => (submission.call, key.to_string(), id),
+                Work::Release { key, id } => (submission.call, key.to_string(), id.to_string()),
                 _ => panic!("a release was submitted"),
             })
             .collect();

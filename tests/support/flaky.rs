@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dist_lock::backend::Memory;
+use dist_lock::backend::Text;
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 
 /// What happens to one step.
@@ -73,19 +74,19 @@ impl Flaky {
 }
 
 impl Backend for Flaky {
-    async fn acquire(&self, key: &str, id: &str, owner: &str, ttl: Duration) -> Result<bool> {
+    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
         self.meet("acquire", id, self.memory.acquire(key, id, owner, ttl)).await
     }
 
-    async fn release(&self, key: &str, id: &str) -> Result<bool> {
+    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
         self.meet("release", id, self.memory.release(key, id)).await
     }
 
-    async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
         self.meet("extend", id, self.memory.extend(key, id, milliseconds)).await
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Holder>> {
+    async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         self.meet("read", "", self.memory.read(key)).await
     }
 

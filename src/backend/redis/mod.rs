@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use super::{Backend, Holder};
+use super::{Backend, Holder, Text};
 use crate::error::Result;
 
 mod connection;
@@ -35,30 +35,30 @@ impl Redis {
 }
 
 impl Redis {
-    async fn ask(&self, key: &str, action: Action) -> Result<Value> {
-        self.connection.ask(Step { key: key.to_owned(), action }).await
+    async fn ask(&self, key: &Text, action: Action) -> Result<Value> {
+        self.connection.ask(Step { key: key.clone(), action }).await
     }
 }
 
 impl Backend for Redis {
-    async fn acquire(&self, key: &str, id: &str, owner: &str, ttl: Duration) -> Result<bool> {
+    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let action = Action::Acquire { id: id.to_owned(), owner: owner.to_owned(), ttl };
+        let action = Action::Acquire { id: id.clone(), owner: owner.clone(), ttl };
         step::done(self.ask(key, action).await?)
     }
 
-    async fn release(&self, key: &str, id: &str) -> Result<bool> {
-        let action = Action::Release { id: id.to_owned() };
+    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
+        let action = Action::Release { id: id.clone() };
         step::done(self.ask(key, action).await?)
     }
 
-    async fn extend(&self, key: &str, id: &str, milliseconds: f64) -> Result<bool> {
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
         let milliseconds = milliseconds.to_string();
-        let action = Action::Extend { id: id.to_owned(), milliseconds };
+        let action = Action::Extend { id: id.clone(), milliseconds };
         step::done(self.ask(key, action).await?)
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Holder>> {
+    async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         step::holder(self.ask(key, Action::Read).await?)
     }
 

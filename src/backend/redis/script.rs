@@ -18,14 +18,16 @@ const TEXT: &str = concat!(
 /// The name Redis caches the script under.
 static SHA: LazyLock<String> = LazyLock::new(|| sha1_smol::Sha1::from(TEXT).digest().to_string());
 
+/// A step has a key, a name and up to three more.
+const MOST_ARGUMENTS: usize = 5;
+
 /// The command that carries out `steps`: by the name of the script, or, where the server does not
 /// know that (`in_full`), with its text.
 pub fn command<'s>(steps: impl ExactSizeIterator<Item = &'s Step> + Clone, in_full: bool) -> Cmd {
-    let mut command = match in_full {
-        false => redis::cmd("EVALSHA"),
-        true => redis::cmd("EVAL"),
-    };
-    command.arg(if in_full { TEXT } else { &SHA }).arg(steps.len());
+    let script = if in_full { TEXT } else { &SHA };
+    let size = steps.clone().map(Step::size).sum::<usize>() + script.len();
+    let mut command = Cmd::with_capacity(3 + MOST_ARGUMENTS * steps.len(), size + 16);
+    command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(script).arg(steps.len());
     for step in steps.clone() {
         command.arg(&*step.key);
     }

@@ -2,14 +2,14 @@
 
 use redis::{Cmd, ServerError, Value};
 
-use crate::backend::Holder;
+use crate::backend::{Holder, Text};
 use crate::error::{Error, Result};
 
 /// One atomic step, as [`crate::Backend`] describes it, on one key.
 #[derive(Debug)]
 pub struct Step {
     /// The lock's key.
-    pub key: String,
+    pub key: Text,
     /// What to do with it.
     pub action: Action,
 }
@@ -20,21 +20,21 @@ pub enum Action {
     /// Take the lock.
     Acquire {
         /// The lock's id.
-        id: String,
+        id: Text,
         /// Who takes it, in free text.
-        owner: String,
+        owner: Text,
         /// Time to live in milliseconds.
         ttl: u64,
     },
     /// Free the lock.
     Release {
         /// The lock's id.
-        id: String,
+        id: Text,
     },
     /// Change the remaining time of the lock.
     Extend {
         /// The lock's id.
-        id: String,
+        id: Text,
         /// The new time, in digits: Redis decides which numbers it takes.
         milliseconds: String,
     },
@@ -43,17 +43,27 @@ pub enum Action {
 }
 
 impl Step {
+    /// How many bytes the step takes in a command, at the most or thereabouts.
+    pub fn size(&self) -> usize {
+        let texts = match &self.action {
+            Action::Acquire { id, owner, .. } => id.len() + owner.len(),
+            Action::Release { id } | Action::Extend { id, .. } => id.len(),
+            Action::Read => 0,
+        };
+        self.key.len() + texts + 40
+    }
+
     /// Appends the step's name and what it takes to the arguments of the script.
     pub fn write_to(&self, command: &mut Cmd) {
         match &self.action {
             Action::Acquire { id, owner, ttl } => {
-                command.arg("acquire").arg(id).arg(owner).arg(*ttl);
+                command.arg("acquire").arg(&**id).arg(&**owner).arg(*ttl);
             }
             Action::Release { id } => {
-                command.arg("release").arg(id);
+                command.arg("release").arg(&**id);
             }
             Action::Extend { id, milliseconds } => {
-                command.arg("extend").arg(id).arg(milliseconds);
+                command.arg("extend").arg(&**id).arg(milliseconds);
             }
             Action::Read => {
                 command.arg("read");
