@@ -3,7 +3,7 @@
 /** Numbers per call: its own, the operation, the locker's, four values, the lengths of two texts. */
 const FIELDS = 9
 /** Calls that cross together. */
-const ROOM = 32
+const ROOM = 64
 
 const [ACQUIRE, RELEASE, EXTEND, READ] = [1, 2, 3, 4]
 

@@ -34,7 +34,7 @@ struct Mailbox {
     full: Vec<Completion>,
     /// Calls that were cancelled and have not ended yet.
     cancelled: HashSet<u32>,
-    /// The calls that are under way, and which of them are acquires.
+    /// The calls that take their time, and which of them are acquires.
     running: HashMap<u32, (AbortHandle, bool)>,
     /// Requests for credentials that JavaScript has not answered.
     asked: HashMap<u32, oneshot::Sender<Result<Option<Login>>>>,
@@ -122,17 +122,17 @@ impl Environment {
         }
     }
 
-    /// Remembers how to end a call that has begun.
+    /// Remembers how to end a call that takes its time, unless it is to end already.
     pub fn running(&self, call: u32, task: AbortHandle, is_acquire: bool) {
         let mut mailbox = lock(&self.mailbox);
-        if !mailbox.closed {
-            mailbox.running.insert(call, (task, is_acquire));
-        } else if is_acquire {
+        if mailbox.cancelled.contains(&call) || (mailbox.closed && is_acquire) {
             task.abort();
+        } else if !task.is_finished() {
+            mailbox.running.insert(call, (task, is_acquire));
         }
     }
 
-    /// Ends a call that has begun and has not ended.
+    /// Ends a call that takes its time.
     pub fn abort(&self, call: u32) {
         if let Some((task, _)) = lock(&self.mailbox).running.remove(&call) {
             task.abort();
