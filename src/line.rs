@@ -116,7 +116,7 @@ impl Place {
     /// Waits until this caller is first (`true`), or the line has learned something since it
     /// joined (`false`). The first of the line is called to ask now.
     pub async fn comes_first_or_hears(&self) -> bool {
-        self.state().call_first();
+        self.call_first();
         loop {
             let mut heard = pin!(self.line.heard.notified());
             heard.as_mut().enable();
@@ -131,6 +131,11 @@ impl Place {
                 () = self.wake.notified() => {}
             }
         }
+    }
+
+    /// Calls the first of the line to ask now.
+    pub fn call_first(&self) {
+        self.state().call_first();
     }
 
     /// Tells the line that its first caller asks the server.

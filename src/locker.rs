@@ -191,6 +191,10 @@ impl<B: Backend> Locker<B> {
         patience: &mut Patience,
     ) -> Result<bool> {
         if !place.is_first() {
+            if schedule.deadline().is_some() {
+                // Its first try, which the first of the line makes for it.
+                place.call_first();
+            }
             if !place.comes_first(schedule.last_try()).await && !self.last_chance(place).await? {
                 return Ok(false);
             }

@@ -131,6 +131,18 @@ async fn who_asks_once_behind_others_is_told_what_the_first_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_little_time_behind_others_is_told_that_it_is_taken() {
+    let (_, locker) = locker();
+    hold(&locker).await;
+    let waiter = start(&locker, request(None, None));
+    sleep(DELAY / 2).await;
+
+    assert_eq!(locker.acquire(request(None, Some(DELAY / 10))).await, Ok(None));
+
+    waiter.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_once_does_not_take_an_answer_from_before_it_asked() {
     let (store, locker) = locker();
     let id = hold(&locker).await;

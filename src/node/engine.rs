@@ -60,11 +60,10 @@ impl NativeEngine {
         let numbers = &numbers[..count as usize * submission::FIELDS];
         self.environment.expect(&env, count);
         for Submission { call, locker, work } in submission::read(numbers, &texts) {
-            let environment = self.environment.clone();
             let locker = self.lockers.get(&locker).cloned();
-            commands.push(Command::Call { environment, call, locker, work });
+            commands.push(Command::Call { call, locker, work });
         }
-        runtime::send(commands);
+        runtime::send(self.environment.clone(), commands);
     }
 
     /// Ends a pending call; it still completes, an acquire without a lock.

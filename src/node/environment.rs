@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use napi::Status;
 use napi::bindgen_prelude::Env;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use super::completion::{Completion, FIELDS, Outcome};
@@ -22,6 +22,8 @@ pub type Waker = ThreadsafeFunction<(), (), (), Status, false>;
 pub struct Environment {
     waker: Waker,
     mailbox: Mutex<Mailbox>,
+    /// Tells calls that are aborted before they take their time.
+    aborted: Notify,
     /// What was taken out of the mailbox and not yet drained. Only the own thread uses it.
     taken: Mutex<VecDeque<Completion>>,
     /// Calls JavaScript waits for; while there are any, the process stays alive.
@@ -47,6 +49,7 @@ impl Environment {
         let environment = Environment {
             waker,
             mailbox: Mutex::default(),
+            aborted: Notify::new(),
             taken: Mutex::default(),
             pending: AtomicU32::new(0),
         };
@@ -77,8 +80,7 @@ impl Environment {
             }
             None => {
                 mailbox.cancelled.insert(call);
-                let environment = self.clone();
-                runtime::send(vec![Command::Abort { environment, call }]);
+                runtime::send(self.clone(), vec![Command::Abort { call }]);
             }
         }
     }
@@ -132,11 +134,22 @@ impl Environment {
         }
     }
 
-    /// Ends a call that takes its time.
+    /// Ends a call that was cancelled.
     pub fn abort(&self, call: u32) {
-        if let Some((task, _)) = lock(&self.mailbox).running.remove(&call) {
-            task.abort();
+        match lock(&self.mailbox).running.remove(&call) {
+            Some((task, _)) => task.abort(),
+            None => self.aborted.notify_waiters(),
         }
+    }
+
+    /// Waits until a call is aborted that does not take its time.
+    pub async fn hears_of_abort(&self) {
+        self.aborted.notified().await;
+    }
+
+    /// Whether a call is to end.
+    pub fn is_cancelled(&self, call: u32) -> bool {
+        lock(&self.mailbox).cancelled.contains(&call)
     }
 
     /// Asks JavaScript for the credentials of a provider.

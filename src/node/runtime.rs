@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::select;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
@@ -17,16 +18,13 @@ use crate::backend::{Store, Text};
 use crate::error::Error;
 use crate::locker::{Acquire, Locker};
 
-/// Several round trips to a server nearby, and short enough that a call which is cancelled
-/// meanwhile is not noticed to go on.
-const MOMENT: Duration = Duration::from_millis(2);
+/// Many round trips to a server nearby; enough for connecting to it.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// What JavaScript asks the tokio thread to do.
 pub enum Command {
     /// Make a call and complete it.
     Call {
-        /// Who waits for the completion.
-        environment: Arc<Environment>,
         /// The number of the call.
         call: u32,
         /// Where; `None` if it was closed.
@@ -36,8 +34,6 @@ pub enum Command {
     },
     /// End a call.
     Abort {
-        /// Whose.
-        environment: Arc<Environment>,
         /// The number of the call.
         call: u32,
     },
@@ -70,8 +66,11 @@ pub enum Work {
     },
 }
 
+/// Who asks, and for what.
+type Submitted = (Arc<Environment>, Vec<Command>);
+
 struct Runtime {
-    commands: UnboundedSender<Vec<Command>>,
+    commands: UnboundedSender<Submitted>,
     handle: Handle,
 }
 
@@ -94,20 +93,18 @@ pub fn handle() -> &'static Handle {
     &RUNTIME.handle
 }
 
-/// Sends the commands of one tick.
-pub fn send(commands: Vec<Command>) {
-    if !commands.is_empty() {
-        // The receiver lives as long as the process.
-        let _ = RUNTIME.commands.send(commands);
-    }
+/// Sends what an environment asks for in one tick.
+pub fn send(environment: Arc<Environment>, commands: Vec<Command>) {
+    // The receiver lives as long as the process.
+    let _ = RUNTIME.commands.send((environment, commands));
 }
 
-async fn run(mut received: UnboundedReceiver<Vec<Command>>) {
-    while let Some(commands) = received.recv().await {
+async fn run(mut received: UnboundedReceiver<Submitted>) {
+    while let Some((environment, commands)) = received.recv().await {
         let mut together = Vec::with_capacity(commands.len());
         for command in commands {
             match command {
-                Command::Call { environment, call, locker, work } => {
+                Command::Call { call, locker, work } => {
                     let reply = Reply::new(environment.clone(), call);
                     let Some(locker) = locker else {
                         reply.send(Outcome::Failed(Error::Closed));
@@ -115,13 +112,13 @@ async fn run(mut received: UnboundedReceiver<Vec<Command>>) {
                     };
                     let is_acquire = matches!(work, Work::Acquire(_));
                     let task = Box::pin(carry_out(reply, locker, work));
-                    together.push(Started { environment, call, is_acquire, task });
+                    together.push(Started { number: call, is_acquire, task });
                 }
-                Command::Abort { environment, call } => environment.abort(call),
+                Command::Abort { call } => environment.abort(call),
             }
         }
         if !together.is_empty() {
-            tokio::spawn(carry_out_together(together));
+            tokio::spawn(carry_out_together(environment, together));
         }
         // These are on their way to the server before more are looked at.
         tokio::task::yield_now().await;
@@ -130,8 +127,7 @@ async fn run(mut received: UnboundedReceiver<Vec<Command>>) {
 
 /// A call that has begun.
 struct Started<F> {
-    environment: Arc<Environment>,
-    call: u32,
+    number: u32,
     is_acquire: bool,
     task: Pin<Box<F>>,
 }
@@ -139,22 +135,29 @@ struct Started<F> {
 /// Calls that came together are mostly answered together, after one round trip. So they share a
 /// task for a moment, which costs much less than one each; those that have to wait for longer
 /// then get one.
-async fn carry_out_together<F>(mut calls: Vec<Started<F>>)
+async fn carry_out_together<F>(environment: Arc<Environment>, mut calls: Vec<Started<F>>)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut moment = pin!(sleep(MOMENT));
-    poll_fn(|context| {
-        calls.retain_mut(|call| call.task.as_mut().poll(context).is_pending());
-        match calls.is_empty() {
-            true => Poll::Ready(()),
-            false => moment.as_mut().poll(context),
+    while !calls.is_empty() {
+        let all = poll_fn(|context| {
+            calls.retain_mut(|call| call.task.as_mut().poll(context).is_pending());
+            if calls.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        select! {
+            biased;
+            () = all => return,
+            () = environment.hears_of_abort() => {
+                // Dropping a call ends it.
+                calls.retain(|call| !environment.is_cancelled(call.number));
+            }
+            () = &mut moment => break,
         }
-    })
-    .await;
-    for Started { environment, call, is_acquire, task } in calls {
+    }
+    for Started { number, is_acquire, task } in calls {
         let task = tokio::spawn(task);
-        environment.running(call, task.abort_handle(), is_acquire);
+        environment.running(number, task.abort_handle(), is_acquire);
     }
 }
 
