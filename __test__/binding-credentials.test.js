@@ -54,7 +54,7 @@ test('credentials are asked for when connecting: not before, not again, and anew
   await Promise.all(Array.from({ length: 50 }, () => locks.getAcquiredLock('a')))
   assert.equal(asked, 1)
 
-  proxy.reset()
+  proxy.hangUp()
   await locks.getAcquiredLock('a')
   assert.equal(asked, 2)
 })
@@ -68,7 +68,7 @@ test('a token that expires is replaced when connecting again', async (t) => {
 
   password = 'second'
   await server.command('ACL', 'SETUSER', 'ada', 'resetpass', '>second')
-  proxy.reset()
+  proxy.hangUp()
 
   assert.equal(await locks.getAcquiredLock('a'), null)
 })
@@ -198,22 +198,27 @@ test('a worker terminated while its credentials function is asked does not crash
 
 test('a credentials function lives as long as a manager or a lock that needs it', async (t) => {
   const proxy = await startProxy(t, redis)
-  const child = runChild(t, { port: proxy.port }, async ({ distLock, say, port }) => {
-    const acquire = () => {
-      const credentials = () => ({ username: 'ada', password: 'secret' })
-      return distLock({ host: '127.0.0.1', port, credentials }).acquire('lives')
-    }
-    const lock = await acquire()
-    say('acquired')
-    for (let turn = 0; turn < 20; turn++) {
-      global.gc()
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-    say('released', await lock.release())
-  }, ['--expose-gc'])
+  const child = runChild(
+    t,
+    { port: proxy.port },
+    async ({ distLock, say, port }) => {
+      const acquire = () => {
+        const credentials = () => ({ username: 'ada', password: 'secret' })
+        return distLock({ host: '127.0.0.1', port, credentials }).acquire('lives')
+      }
+      const lock = await acquire()
+      say('acquired')
+      for (let turn = 0; turn < 20; turn++) {
+        global.gc()
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      say('released', await lock.release())
+    },
+    ['--expose-gc'],
+  )
   await child.heard('acquired')
 
-  proxy.reset()
+  proxy.hangUp()
 
   assert.deepEqual(await child.heard('released'), ['released', true])
 })

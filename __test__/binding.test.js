@@ -61,7 +61,9 @@ test('a process exits by itself after calls of each outcome', async (t) => {
     const waiting = locks.acquire('exit-outcomes', { signal: controller.signal })
     setTimeout(() => controller.abort(), 50)
     await waiting.catch(() => {})
-    await distLock(`${url}/99`).acquire('a').catch(() => {})
+    await distLock(`${url}/99`)
+      .acquire('a')
+      .catch(() => {})
     await locks.extendLock('exit-outcomes', lock.id, 5)
     await locks.releaseLock('exit-outcomes', 'another')
     locks.acquire('', () => {})
@@ -106,7 +108,7 @@ test('a call that waits keeps the process alive until it ends', async (t) => {
 
 test('a call that waits for a server that is down keeps the process alive until it ends', async (t) => {
   const proxy = await startProxy(t, redis)
-  proxy.mode = 'reset'
+  proxy.mode = 'hang up'
   const child = runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
     const lock = await distLock(url).acquire('alive-outage')
     say('acquired', await lock.release())
@@ -122,7 +124,13 @@ test('managers with equal settings share one connection, in all threads', async 
   const server = await startRedis(t)
   const child = runChild(t, { url: server.url, port: server.port }, async (here) => {
     const { distLock, thread, say, url, port } = here
-    const sources = [url, url, `${url}/0`, { host: '127.0.0.1', port }, { host: '127.0.0.1', port, db: 0 }]
+    const sources = [
+      url,
+      url,
+      `${url}/0`,
+      { host: '127.0.0.1', port },
+      { host: '127.0.0.1', port, db: 0 },
+    ]
     const managers = sources.map((source) => distLock(source))
     await Promise.all(managers.map((locks) => locks.getAcquiredLock('a')))
     const worker = thread({ url }, async ({ distLock, say, url }) => {
@@ -185,7 +193,11 @@ test('1000 completions of one tick all come, and in the order of their calls', a
       return locks.getAcquiredLock(`a${at}`).then(() => order.push(at))
     })
     await Promise.all(calls)
-    say('in order', order.length, order.every((at, index) => at === index))
+    say(
+      'in order',
+      order.length,
+      order.every((at, index) => at === index),
+    )
   })
 
   assert.deepEqual(said, [['in order', 3000, true]])

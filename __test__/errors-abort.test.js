@@ -249,7 +249,9 @@ test('calls that ended have left no listener on their signal', async () => {
     ...Array.from({ length: 100 }, () => locks.acquire(newResource(), { signal })),
     locks.acquire(taken, { signal, timeout: 50 }),
     locks.acquire('', { signal }).catch(() => {}),
-    distLock(`${redis.url}/99`).acquire('a', { signal }).catch(() => {}),
+    distLock(`${redis.url}/99`)
+      .acquire('a', { signal })
+      .catch(() => {}),
   ])
 
   assert.equal(getEventListeners(signal, 'abort').length, 0)

@@ -4,6 +4,7 @@
 // so, and that nobody has to do anything once the failure is over.
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
 const { describe, test } = require('node:test')
 const distLock = require('../index.js')
 const { CALLS, assertLockError, eventually, failure } = require('./support/outcome.js')
@@ -25,7 +26,7 @@ const FAULTS = [
     cause: 'ECONNREFUSED',
     happens({ proxy }) {
       proxy.refuse()
-      proxy.reset()
+      proxy.hangUp()
       return () => proxy.accept()
     },
   },
@@ -36,16 +37,16 @@ const FAULTS = [
     cause: 'ECONNREFUSED',
     happens({ proxy }) {
       proxy.refuse()
-      proxy.reset()
+      proxy.hangUp()
       return () => proxy.accept()
     },
   },
   {
-    name: 'a server that resets every connection',
+    name: 'a server that hangs up on everybody',
     code: 'ERR_LOCK_UNREACHABLE',
     cause: 'ECONNRESET',
     happens({ proxy }) {
-      proxy.mode = 'reset'
+      proxy.mode = 'hang up'
       return () => (proxy.mode = 'pass')
     },
   },
@@ -203,12 +204,12 @@ test('a unix socket that is not there is unreachable, with the code ENOENT', asy
 
 test('a server killed while it is asked leaves the outcome unknown, and a new one is used', async (t) => {
   const redis = await startRedis(t)
-  const locks = distLock(redis.url, { ...LIMITS, commandTimeout: 5000 })
+  const proxy = await startProxy(t, redis)
+  const locks = distLock(proxy.url, { ...LIMITS, commandTimeout: 5000 })
   await locks.getAcquiredLock('before')
   await redis.pause()
   const failures = CALLS.map(({ start }) => failure(start(locks), LIMITS.connectTimeout))
-  // What is written to a frozen server stays in its buffers: the calls of this tick are sent.
-  await new Promise(setImmediate)
+  await once(proxy, 'request')
 
   await redis.stop()
   const errors = await Promise.all(failures)

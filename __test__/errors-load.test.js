@@ -31,9 +31,9 @@ async function waitingCallers({ distLock, say, url, sameResource, callers, secon
 
 const OUTAGES = {
   'nobody listens': async () => ({ url: `redis://127.0.0.1:${await freePort()}` }),
-  'every connection is reset': async (t) => {
+  'every connection is closed': async (t) => {
     const proxy = await startProxy(t, { port: await freePort() })
-    proxy.mode = 'reset'
+    proxy.mode = 'hang up'
     return { url: proxy.url, proxy }
   },
   'connections are accepted and never answered': async (t) => {
@@ -84,7 +84,7 @@ test('a burst of calls after an outage shares one connection', async (t) => {
 
   const child = runChild(t, { url: proxy.url }, program)
   await child.heard('connected')
-  proxy.reset()
+  proxy.hangUp()
   const [, locks] = await child.heard('locks')
 
   assert.equal(locks, 500)

@@ -27,7 +27,7 @@ async function loseNextReply(proxy) {
   proxy.mode = 'swallow replies'
   await once(proxy, 'reply')
   proxy.mode = 'pass'
-  proxy.reset()
+  proxy.hangUp()
 }
 
 const isFree = (redis) => async () => (await redis.command('EXISTS', 'lock:a')) === 0
@@ -81,7 +81,7 @@ test('a long outage does not make the release of a lost grant wait for as long a
   const lost = loseNextReply(proxy)
   const acquired = locks.acquire('a', { timeout: 100 })
   await lost
-  proxy.mode = 'reset'
+  proxy.mode = 'hang up'
   await failure(acquired, 100)
   const before = proxy.connections
   await eventually(() => proxy.connections > before + 4, 'some tries to release')
@@ -226,7 +226,7 @@ test('giving back a grant that came too late does not take away the next one', a
   proxy.mode = 'swallow replies'
   await once(proxy, 'reply')
   proxy.mode = 'pass'
-  proxy.reset()
+  proxy.hangUp()
 
   const lock = await acquired
   const started = performance.now()

@@ -103,7 +103,7 @@ test('a waiter for memory: whose thread is terminated never keeps the lock', asy
 })
 
 test('a lock in memory: outlives the thread that took it, up to its ttl', async (t) => {
-  const program = async ({ distLock, thread, say, until }) => {
+  const program = async ({ distLock, thread, say }) => {
     const worker = thread({}, async ({ distLock, say }) => {
       await distLock('memory:').acquire('a', { ttl: 1000 })
       say('acquired')

@@ -197,7 +197,9 @@ test('50 workers started and terminated at any moment do not crash the process',
 test('a worker that ends in the tick of its calls sends none of them and leaves no connection', async (t) => {
   const connections = async () => {
     const list = await redis.command('CLIENT', 'LIST')
-    return list.split('\n').filter((line) => / db=9 .*name=dist-lock|name=dist-lock .*db=9 /.test(line))
+    return list
+      .split('\n')
+      .filter((line) => / db=9 .*name=dist-lock|name=dist-lock .*db=9 /.test(line))
   }
   const child = runChild(t, { url: `${redis.url}/9` }, async ({ thread, say, url }) => {
     const worker = thread({ url }, async ({ distLock, url }) => {

@@ -10,8 +10,10 @@ const NOISE = 1000
 /** The four calls, each over a promise and over a callback; `resource` is theirs alone. */
 const CALLS = Object.entries({
   acquire: (locks, resource, ...callback) => locks.acquire(resource, ...callback),
-  releaseLock: (locks, resource, ...callback) => locks.releaseLock(resource, 'some-id', ...callback),
-  extendLock: (locks, resource, ...callback) => locks.extendLock(resource, 'some-id', 5, ...callback),
+  releaseLock: (locks, resource, ...callback) =>
+    locks.releaseLock(resource, 'some-id', ...callback),
+  extendLock: (locks, resource, ...callback) =>
+    locks.extendLock(resource, 'some-id', 5, ...callback),
   getAcquiredLock: (locks, resource, ...callback) => locks.getAcquiredLock(resource, ...callback),
 }).flatMap(([method, call]) => [
   {

@@ -17,9 +17,9 @@ const { setTimeout: sleep } = require('node:timers/promises')
  * - `pass`: everything gets through
  * - `swallow replies`: the server gets and runs every command, its replies are lost
  * - `blackhole`: connections are accepted, and nothing gets through in either direction
- * - `reset`: every connection is reset as soon as it is made; open ones at the next bytes
+ * - `hang up`: every connection is closed as soon as it is made; open ones at the next bytes
  *
- * What happens at once is a method: `reset()`, `halfOpen()`, `refuse()`. It emits
+ * What happens at once is a method: `hangUp()`, `halfOpen()`, `refuse()`. It emits
  * `connection` for each new one, `request` and `reply` for bytes that arrived from the client
  * and the server, whatever then becomes of them.
  *
@@ -55,11 +55,6 @@ class Proxy extends EventEmitter {
     return `redis://${this.host}:${this.port}`
   }
 
-  /** Connections that clients have open now. */
-  get open() {
-    return this.#pairs.size
-  }
-
   /** Listens, again on the same port after `refuse()`. */
   async accept() {
     this.#listener = net.createServer((socket) => this.#connect(socket))
@@ -73,42 +68,41 @@ class Proxy extends EventEmitter {
     this.#listener.close()
   }
 
-  /** Breaks the open connections, and tells both sides. */
-  reset() {
-    for (const pair of this.#pairs) {
-      for (const socket of [pair.client, pair.server]) pair.reset(socket)
+  /** Closes the open connections on both sides. */
+  hangUp() {
+    // Not resetAndDestroy(): in Node 20 a socket whose peer closes meanwhile is never closed.
+    for (const { client, server } of this.#pairs) {
+      client.destroy()
+      server.destroy()
     }
   }
 
-  /** Breaks the open connections and tells the server only: the client writes into the void. */
+  /** Closes the open connections on the server's side only: the client writes into the void. */
   halfOpen() {
     for (const pair of this.#pairs) {
       pair.isHalfOpen = true
-      pair.reset(pair.server)
+      pair.server.destroy()
     }
   }
 
   close() {
     this.refuse()
-    this.reset()
+    this.hangUp()
   }
 
   #connect(client) {
     this.connections++
-    if (this.mode === 'reset') {
-      client.on('error', () => {})
-      client.resetAndDestroy()
-      this.emit('connection')
-      return
-    }
-    const server = net.connect(this.#target, '127.0.0.1')
-    const pair = new Pair(client, server)
+    if (this.mode === 'hang up') client.destroy()
+    else this.#join(client, net.connect(this.#target, '127.0.0.1'))
+    this.emit('connection')
+  }
+
+  #join(client, server) {
+    const pair = { client, server, isHalfOpen: false }
     this.#pairs.add(pair)
     client.once('close', () => this.#pairs.delete(pair))
-
     this.#carry(pair, client, server, 'request')
     this.#carry(pair, server, client, 'reply')
-    this.emit('connection')
   }
 
   #carry(pair, from, to, kind) {
@@ -116,19 +110,21 @@ class Proxy extends EventEmitter {
     from.setNoDelay(true)
     from.on('error', () => {})
     from.on('data', (chunk) => {
-      const { mode } = this
-      const isLost =
-        pair.isHalfOpen ||
-        mode === 'blackhole' ||
-        (mode === 'swallow replies' && kind === 'reply')
-      if (mode === 'reset') this.reset()
-      else if (!isLost) delivered = this.#deliver(delivered, to, chunk, this.delay[kind])
+      if (this.mode === 'hang up') this.hangUp()
+      else if (!this.#loses(pair, kind)) {
+        delivered = this.#deliver(delivered, to, chunk, this.delay[kind])
+      }
       this.emit(kind, chunk)
     })
     from.on('close', async () => {
       await delivered
-      if (!pair.isHalfOpen) pair.end(to)
+      if (!pair.isHalfOpen || from === pair.client) to.destroy()
     })
+  }
+
+  #loses({ isHalfOpen }, kind) {
+    if (isHalfOpen || this.mode === 'blackhole') return true
+    return this.mode === 'swallow replies' && kind === 'reply'
   }
 
   /** In the order of arrival, also where the delay has become shorter. */
@@ -137,31 +133,6 @@ class Proxy extends EventEmitter {
     await before
     await waited
     if (to.writable) to.write(chunk)
-  }
-}
-
-/** The two connections that make one. */
-class Pair {
-  /** The server side is gone and the client does not know. */
-  isHalfOpen = false
-  #ended = new Set()
-
-  constructor(client, server) {
-    this.client = client
-    this.server = server
-  }
-
-  end(socket) {
-    // A socket that is destroyed while it is being reset is never closed (Node 20).
-    if (!this.#ended.has(socket)) socket.destroy()
-  }
-
-  reset(socket) {
-    if (this.#ended.has(socket)) return
-    this.#ended.add(socket)
-    // Nor one whose peer hangs up at that moment, so that must not be heard.
-    socket.pause()
-    socket.resetAndDestroy()
   }
 }
 
