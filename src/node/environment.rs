@@ -153,12 +153,12 @@ impl Environment {
     }
 
     /// Asks JavaScript for the credentials of a provider.
-    pub async fn ask(&self, provider: u32) -> Result<Option<Login>> {
+    pub async fn ask(self: &Arc<Self>, provider: u32) -> Result<Option<Login>> {
         let gone = || Error::Unreachable(Cause::new("the thread that knows the password ended"));
         self.request(provider).await.unwrap_or_else(|_| Err(gone()))
     }
 
-    fn request(&self, provider: u32) -> oneshot::Receiver<Result<Option<Login>>> {
+    fn request(self: &Arc<Self>, provider: u32) -> oneshot::Receiver<Result<Option<Login>>> {
         let (answer, answered) = oneshot::channel();
         let mut mailbox = lock(&self.mailbox);
         let request = mailbox.next_request;
@@ -176,7 +176,7 @@ impl Environment {
         }
     }
 
-    fn complete(&self, call: u32, outcome: Outcome) {
+    fn complete(self: &Arc<Self>, call: u32, outcome: Outcome) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.running.remove(&call);
         let outcome = match mailbox.cancelled.remove(&call) {
@@ -190,7 +190,7 @@ impl Environment {
     }
 
     /// Puts a completion into the mailbox and wakes JavaScript if it was empty.
-    fn post(&self, mut mailbox: MutexGuard<'_, Mailbox>, completion: Completion) {
+    fn post(self: &Arc<Self>, mut mailbox: MutexGuard<'_, Mailbox>, completion: Completion) {
         if mailbox.closed {
             return give_back(completion.outcome);
         }
@@ -199,7 +199,11 @@ impl Environment {
         // Waking takes a while; JavaScript must not wait for it.
         drop(mailbox);
         if was_empty {
-            self.waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            // After what is ready now: answers of one read are one wake-up.
+            let environment = self.clone();
+            runtime::handle().spawn(async move {
+                environment.waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            });
         }
     }
 
