@@ -120,6 +120,27 @@ test('an abort when the reply is lost leaves no key behind', async (t) => {
   await eventually(() => isFree(resource), 'released', 2000)
 })
 
+test('an abort while the calls of a refused script are asked again leaves no key behind', async (t) => {
+  const server = await startRedis(t, { users: { ada: 'on >secret ~lock:* &* +@all' } })
+  const proxy = await startProxy(t, server)
+  const source = { host: proxy.host, port: proxy.port, username: 'ada', password: 'secret' }
+  const locks = distLock(source)
+  const forbidden = distLock(source, { keyPrefix: 'other:' })
+  await locks.getAcquiredLock('before')
+  proxy.delay.reply = 100
+  const controller = new AbortController()
+  const acquired = locks.acquire('a', { signal: controller.signal })
+  const refused = failure(forbidden.acquire('b'), 1000)
+  await once(proxy, 'reply')
+
+  controller.abort(REASON)
+
+  assert.equal(await failure(acquired, 50), REASON)
+  assert.equal((await refused).redisCode, 'NOPERM')
+  const none = async () => (await server.command('EXISTS', 'lock:a')) === 0
+  await eventually(none, 'released', 2000)
+})
+
 test('an abort in the tick of the call leaves no key behind', async () => {
   const locks = distLock(redis.url)
   const resource = newResource()

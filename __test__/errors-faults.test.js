@@ -236,6 +236,18 @@ test('connectTimeout is the whole time without a connection, also where connecti
   assert.ok(elapsed < 1.8 * connectTimeout, `it took ${elapsed} ms`)
 })
 
+test('one connection that is never answered does not use up connectTimeout', async (t) => {
+  const proxy = await startProxy(t, await startRedis(t))
+  proxy.mode = 'blackhole'
+  const acquired = distLock(proxy.url, { connectTimeout: 8000 }).acquire('a')
+  await once(proxy, 'request')
+
+  proxy.mode = 'pass'
+
+  const lock = await acquired
+  assert.ok(lock.acquireDelay < 5000, `it took ${lock.acquireDelay} ms`)
+})
+
 test('many callers of one resource fail together, not one after the other', async () => {
   const connectTimeout = 300
   const locks = distLock(`redis://127.0.0.1:${await freePort()}`, { connectTimeout })

@@ -179,6 +179,11 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
             }
         }
         in_full = true;
+        // What was given up meanwhile has been undone already: it must not happen after that.
+        for batch in &mut again {
+            batch.retain(|pending| !pending.answer.is_closed());
+        }
+        again.retain(|batch| !batch.is_empty());
         batches = again;
     }
 }
