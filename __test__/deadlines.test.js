@@ -111,7 +111,7 @@ test('each of many waiters keeps its own timeout', async () => {
 
   assert.deepEqual(
     ended,
-    timeouts.toSorted((a, b) => a - b),
+    timeouts.slice().sort((a, b) => a - b),
   )
 })
 

@@ -89,7 +89,8 @@ for (const closer of CLOSERS) {
           ask(locks.releaseLock, 'a', id),
           ask(locks.extendLock, 'a', id, 1000),
         ]
-        kind.closers[closer](client)
+        // A client that asks Redis to let it go is not answered either.
+        kind.closers[closer](client)?.catch?.(() => {})
 
         for (const { status, reason } of await Promise.allSettled(pending)) {
           assert.equal(status, 'rejected')

@@ -6,7 +6,6 @@ const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const distLock = require('../index.js')
 const { CALLS, assertLockError, eventually, failure } = require('./support/outcome.js')
-const { startProxy } = require('./support/proxy.js')
 const { freePort, startRedis } = require('./support/redis.js')
 
 const LIMITS = { connectTimeout: 300, commandTimeout: 200 }
@@ -197,24 +196,6 @@ test('a server that loads its data for too long is ERR_LOCK_REDIS with LOADING',
     assert.deepEqual([error.code, error.redisCode], ['ERR_LOCK_REDIS', 'LOADING'])
   }
   await loading.over
-})
-
-test('a server that loads its data is not hammered by those who wait for it', async (t) => {
-  const redis = await startRedis(t, LOADABLE)
-  const proxy = await startProxy(t, redis)
-  const locks = distLock(proxy.url)
-  await locks.getAcquiredLock('before')
-  const loading = await startLoading(redis)
-  let requests = 0
-  proxy.on('request', () => requests++)
-
-  const calls = Array.from({ length: 20 }, (_, at) => locks.acquire(`a${at}`))
-  await loading.over
-  await Promise.all(calls)
-
-  // Fewer than ten tries each, with pauses that grow.
-  assert.ok(requests < 200, `${requests} requests`)
-  assert.equal(proxy.connections, 1)
 })
 
 test('a call waits for a server that loads its data, new connection or not', async (t) => {

@@ -76,6 +76,25 @@ test('a lock granted after its call has failed is released', async (t) => {
   await eventually(isFree(redis), 'released', 2000)
 })
 
+test('an acquire that reaches Redis after its release found nothing is released as well', async (t) => {
+  const { redis, proxy, locks } = await setUp(t, { commandTimeout: 100 })
+  const monitor = await redis.monitor()
+  proxy.delay.request = 1000
+  const acquired = locks.acquire('a', { timeout: 150 })
+  await once(proxy, 'request')
+  proxy.delay.request = 0
+  proxy.refuse()
+  await failure(acquired, 150)
+  await proxy.accept()
+  const released = async () => (await monitor.lines()).some((line) => /"release"/.test(line))
+  await eventually(released, 'released in vain')
+  assert.deepEqual(await grants(monitor), [], 'it arrived too early to test anything')
+
+  await eventually(async () => (await grants(monitor)).length > 0, 'it arrived')
+
+  await eventually(isFree(redis), 'released', 3000)
+})
+
 test('a long outage does not make the release of a lost grant wait for as long again', async (t) => {
   const { redis, proxy, locks } = await setUp(t)
   const lost = loseNextReply(proxy)
