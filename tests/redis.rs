@@ -5,8 +5,9 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use dist_lock::backend::redis::settings::{Credentials, Login};
 use dist_lock::backend::{Redis, Text};
-use dist_lock::{Backend, Error};
+use dist_lock::{Backend, Error, Holder};
 use support::server::Server;
 
 const TTL: Duration = Duration::from_secs(30);
@@ -110,10 +111,32 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
 }
 
 #[tokio::test]
+async fn a_user_who_may_only_look_can_look() {
+    let server = Server::start();
+    let rules = ["on", ">secret", "~lock:*", "+hmget"];
+    server.ask::<()>(&[&["ACL", "SETUSER", "reader"][..], &rules[..]].concat());
+    server.ask::<u64>(&["HSET", "lock:a", "id", "c1", "owner", "ann"]);
+    let login = Login { username: Some("reader".into()), password: "secret".into() };
+    let settings = dist_lock::backend::redis::Settings {
+        credentials: Credentials::Fixed(login),
+        ..server.settings()
+    };
+    let redis = Redis::new(settings).unwrap();
+
+    let [alone, other] = ["lock:a", "lock:b"].map(Text::from);
+    let together = futures_util::future::join(redis.read(&alone), redis.read(&other)).await;
+    let holder = Holder { id: "c1".into(), owner: Some("ann".into()) };
+
+    assert_eq!(together, (Ok(Some(holder.clone())), Ok(None)));
+    assert_eq!(redis.read(&alone).await, Ok(Some(holder)));
+}
+
+#[tokio::test]
 async fn each_lock_costs_one_command_to_take_and_one_to_free() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.read(&"k".into()).await.unwrap();
+    // The first script goes with its text.
+    redis.release(&"k".into(), &"none".into()).await.unwrap();
     server.ask::<()>(&["CONFIG", "RESETSTAT"]);
 
     redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::link::Link;
 use super::script;
 use super::settings::Settings;
-use super::step::{self, Step};
+use super::step::{self, Action, Step};
 use crate::error::{Cause, Error, Result};
 
 /// The shortest time between two tries to connect, so that a server that is down is not
@@ -150,7 +150,10 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
     while !batches.is_empty() {
         let mut pipeline = redis::Pipeline::with_capacity(batches.len());
         for batch in &batches {
-            pipeline.add_command(script::command(batch.iter().map(|one| &one.step), in_full));
+            pipeline.add_command(match lone_look(batch) {
+                Some(key) => script::look(key),
+                None => script::command(batch.iter().map(|one| &one.step), in_full),
+            });
         }
         let replies = match link.ask(&pipeline, limit).await {
             Ok(replies) => replies,
@@ -158,6 +161,10 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
         };
         let mut again = Vec::new();
         for (batch, reply) in batches.into_iter().zip(replies) {
+            if lone_look(&batch).is_some() {
+                hand_out(&link, batch, vec![step::reply(reply)]);
+                continue;
+            }
             match step::answers(reply, batch.len()) {
                 Ok(answers) => hand_out(&link, batch, answers),
                 // The server knows the script once it was sent in full.
@@ -185,6 +192,14 @@ async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
         }
         again.retain(|batch| !batch.is_empty());
         batches = again;
+    }
+}
+
+/// The key of a batch that only looks who holds it, which takes no script.
+fn lone_look(batch: &[Pending]) -> Option<&str> {
+    match batch {
+        [Pending { step: Step { key, action: Action::Read }, .. }] => Some(key),
+        _ => None,
     }
 }
 

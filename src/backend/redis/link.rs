@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::settings::{Credentials, Login, Settings};
-use super::{step, transport};
+use super::{script, step, transport};
 use crate::error::{Cause, Error, Result};
 
 /// The name our connections show in `CLIENT LIST`.
@@ -118,8 +118,9 @@ impl Link {
         if database != 0 {
             greeting.cmd("SELECT").arg(database);
         }
-        // The name is a help to people, and a server may refuse it.
+        // A help to people, and to the first call; a server may refuse them.
         greeting.cmd("CLIENT").arg("SETNAME").arg(NAME);
+        greeting.add_command(script::load());
 
         let mut connection = self.connection.clone();
         let replies = connection.send_packed_commands(&greeting, 0, greeting.len()).await;

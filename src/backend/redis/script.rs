@@ -21,6 +21,20 @@ static SHA: LazyLock<String> = LazyLock::new(|| sha1_smol::Sha1::from(TEXT).dige
 /// A step has a key, a name and up to three more.
 const MOST_ARGUMENTS: usize = 5;
 
+/// The command that puts the script into the server's cache.
+pub fn load() -> Cmd {
+    let mut command = redis::cmd("SCRIPT");
+    command.arg("LOAD").arg(TEXT);
+    command
+}
+
+/// The command that looks who holds a key, which takes no more rights than version 2 needed.
+pub fn look(key: &str) -> Cmd {
+    let mut command = redis::cmd("HMGET");
+    command.arg(key).arg("id").arg("owner");
+    command
+}
+
 /// The command that carries out `steps`: by the name of the script, or, where the server does not
 /// know that (`in_full`), with its text.
 pub fn command<'s>(steps: impl ExactSizeIterator<Item = &'s Step> + Clone, in_full: bool) -> Cmd {
