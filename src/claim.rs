@@ -75,6 +75,11 @@ impl<B: Backend> Claim<B> {
         answer
     }
 
+    /// The key that is claimed.
+    pub fn key(&self) -> &Text {
+        &self.key
+    }
+
     /// Whether an attempt may have reached the server without an answer.
     pub fn is_open(&self) -> bool {
         self.state != State::Nothing

@@ -163,7 +163,7 @@ impl<B: Backend> Locker<B> {
         };
         match outcome {
             Ok(granted) => granted,
-            Err(_) => self.out_of_time(&schedule, place, claim, &patience),
+            Err(_) => self.out_of_time(&schedule, place, claim, &patience).await,
         }
     }
 
@@ -237,7 +237,7 @@ impl<B: Backend> Locker<B> {
     }
 
     /// What a caller may be told at its deadline: "taken" only if Redis said so.
-    fn out_of_time(
+    async fn out_of_time(
         &self,
         schedule: &Schedule,
         place: &Place,
@@ -251,6 +251,12 @@ impl<B: Backend> Locker<B> {
             return Err(trouble.into_error_of_another());
         }
         if place.answers() > 0 {
+            return Ok(false);
+        }
+        // A store in this process answers at once, however little time there was.
+        if !claim.is_open()
+            && let Ok(Ok(_)) = timeout(Duration::ZERO, self.backend.read(claim.key())).await
+        {
             return Ok(false);
         }
         let cause = Cause::timeout("no answer", schedule.elapsed());
