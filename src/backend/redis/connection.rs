@@ -1,7 +1,7 @@
 //! One connection to one server: opened at the first step, shared by all, replaced when it breaks.
 //!
-//! Steps that are ready together leave in one write, up to 64 of them in one script. Nothing is kept for later: a step that
-//! cannot be sent fails, and the caller decides.
+//! Steps that are ready together leave in one write, up to 64 of them in one script. Nothing is
+//! kept for later: a step that cannot be sent fails, and the caller decides.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! An open connection: greeted, authenticated, in its database.
+//! An open connection: greeted, authenticated, in its database, with the script loaded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -158,7 +158,9 @@ fn authenticated(login: &Login, reply: Result<Value>) -> Result<()> {
             Ok(())
         }
         // A server that does not know the command repeats what came with it.
-        Err(Error::Redis { code, message }) if message.contains(&login.password) => {
+        Err(Error::Redis { code, message })
+            if !login.password.is_empty() && message.contains(&login.password) =>
+        {
             Err(Error::Redis { code, message: "AUTH was refused".into() })
         }
         other => other.map(drop),
