@@ -80,6 +80,11 @@ impl Cause {
         Cause { code: None, message: message.into() }
     }
 
+    /// The other side closed the connection.
+    pub fn hung_up() -> Self {
+        Cause { code: Some("ECONNRESET"), message: "the server hung up".into() }
+    }
+
     /// No answer came within `waited`.
     pub fn timeout(what: &str, waited: std::time::Duration) -> Self {
         let message = format!("{what} within {} ms", waited.as_millis());

@@ -50,6 +50,11 @@ impl<B: Backend> Locker<B> {
         Locker { backend: Arc::new(backend), lines: Lines::default(), patience }
     }
 
+    /// Where the locks are.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// Takes a lock, waiting for it as its schedule says. `None`: somebody else held it all
     /// that time.
     ///

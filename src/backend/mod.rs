@@ -81,6 +81,14 @@ impl Store {
             Settings::Redis(settings) => Store::Redis(Box::new(Redis::new((**settings).clone())?)),
         })
     }
+
+    /// A link of its own for one thread; `None` where there can be none.
+    pub fn direct(&self, opened: redis::direct::Opened) -> Option<Arc<redis::direct::Direct>> {
+        match self {
+            Store::Memory(_) => None,
+            Store::Redis(store) => store.direct(opened),
+        }
+    }
 }
 
 impl Backend for Store {

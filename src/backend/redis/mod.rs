@@ -1,5 +1,6 @@
 //! The steps in a Redis server: scripts over one connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Value;
@@ -7,16 +8,24 @@ use ::redis::Value;
 use super::{Backend, Holder, Text};
 use crate::error::Result;
 
+mod batch;
 mod connection;
+pub mod direct;
+mod greeting;
 mod link;
+mod opener;
+mod reply;
 mod script;
 pub mod settings;
+mod socket;
 mod step;
 pub mod tls;
 mod transport;
 mod verifier;
+mod wire;
 
 use connection::Connection;
+use direct::Direct;
 pub use settings::Settings;
 use step::{Action, Step};
 
@@ -32,9 +41,12 @@ impl Redis {
     pub fn new(settings: Settings) -> Result<Self> {
         Ok(Redis { connection: Connection::new(settings)? })
     }
-}
 
-impl Redis {
+    /// A link of its own for one thread, see [`Direct`]; `None` where there can be none.
+    pub fn direct(&self, opened: direct::Opened) -> Option<Arc<Direct>> {
+        self.connection.direct(opened)
+    }
+
     async fn ask(&self, key: &Text, action: Action) -> Result<Value> {
         self.connection.ask(Step { key: key.clone(), action }).await
     }

@@ -43,6 +43,16 @@ pub enum Action {
 }
 
 impl Step {
+    /// Whether it is about the lock with this id.
+    pub fn concerns(&self, lock: &str) -> bool {
+        match &self.action {
+            Action::Acquire { id, .. } | Action::Release { id } | Action::Extend { id, .. } => {
+                &**id == lock
+            }
+            Action::Read => false,
+        }
+    }
+
     /// How many bytes the step takes in a command, at the most or thereabouts.
     pub fn size(&self) -> usize {
         let texts = match &self.action {

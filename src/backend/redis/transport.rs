@@ -18,16 +18,45 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Opens the stream that `settings` name, encrypted with `tls` where that is given.
-pub async fn open(settings: &Settings, tls: Option<&Arc<ClientConfig>>) -> Result<Box<dyn Stream>> {
-    let endpoint = &settings.endpoint;
-    let (host, port, family) = match endpoint {
-        Endpoint::Tcp { host, port, family } => (host, *port, *family),
-        Endpoint::Unix(path) => return open_unix(path).await.map_err(unreachable(endpoint)),
-    };
-    let stream = open_tcp(host, port, family).await.map_err(unreachable(endpoint))?;
-    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+/// A stream that is not encrypted.
+#[derive(Debug)]
+pub enum Plain {
+    /// Over the network.
+    Tcp(TcpStream),
+    /// Within this machine.
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+}
 
+impl Plain {
+    /// Opens the stream that `settings` name, save for its encryption.
+    pub async fn open(settings: &Settings) -> Result<Self> {
+        let endpoint = &settings.endpoint;
+        let opened = match endpoint {
+            Endpoint::Tcp { host, port, family } => open_tcp(host, *port, *family).await,
+            Endpoint::Unix(path) => open_unix(path).await,
+        };
+        opened.map_err(unreachable(endpoint))
+    }
+}
+
+/// Encrypts `stream` with `tls` where that is given.
+pub async fn secure(
+    stream: Plain,
+    settings: &Settings,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Box<dyn Stream>> {
+    let (stream, tls) = match (stream, tls) {
+        (Plain::Tcp(stream), Some(tls)) => (stream, tls),
+        (Plain::Tcp(stream), None) => return Ok(Box::new(stream)),
+        #[cfg(unix)]
+        (Plain::Unix(stream), _) => return Ok(Box::new(stream)),
+    };
+    let endpoint = &settings.endpoint;
+    let host = match endpoint {
+        Endpoint::Tcp { host, .. } => host,
+        Endpoint::Unix(_) => "",
+    };
     let name = settings.tls.as_ref().and_then(|tls| tls.servername.as_deref()).unwrap_or(host);
     let name = ServerName::try_from(name.to_owned())
         .map_err(|_| Error::Settings(format!("`servername` is no name of a host: {name:?}")))?;
@@ -37,7 +66,7 @@ pub async fn open(settings: &Settings, tls: Option<&Arc<ClientConfig>>) -> Resul
     }
 }
 
-async fn open_tcp(host: &str, port: u16, family: Option<Family>) -> io::Result<TcpStream> {
+async fn open_tcp(host: &str, port: u16, family: Option<Family>) -> io::Result<Plain> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
     for address in lookup_host((host, port)).await? {
         if !is_of(family, &address) {
@@ -46,7 +75,7 @@ async fn open_tcp(host: &str, port: u16, family: Option<Family>) -> io::Result<T
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(stream);
+                return Ok(Plain::Tcp(stream));
             }
             Err(error) => last = error,
         }
@@ -55,12 +84,12 @@ async fn open_tcp(host: &str, port: u16, family: Option<Family>) -> io::Result<T
 }
 
 #[cfg(unix)]
-async fn open_unix(path: &std::path::Path) -> io::Result<Box<dyn Stream>> {
-    Ok(Box::new(tokio::net::UnixStream::connect(path).await?))
+async fn open_unix(path: &std::path::Path) -> io::Result<Plain> {
+    Ok(Plain::Unix(tokio::net::UnixStream::connect(path).await?))
 }
 
 #[cfg(not(unix))]
-async fn open_unix(_: &std::path::Path) -> io::Result<Box<dyn Stream>> {
+async fn open_unix(_: &std::path::Path) -> io::Result<Plain> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "there are no unix sockets on this platform"))
 }
 

@@ -1,0 +1,132 @@
+//! Steps that leave in one command, and what its reply means for each.
+
+use redis::{Cmd, Value};
+use tokio::sync::oneshot;
+
+use super::script;
+use super::step::{self, Action, Step};
+use crate::error::{Error, Result};
+
+/// The most steps one script carries out: bounds how long other clients wait for it, at about a
+/// microsecond a step.
+const MOST_IN_A_SCRIPT: usize = 64;
+
+/// A step whose caller waits for its answer.
+#[derive(Debug)]
+pub struct Pending {
+    /// The step.
+    pub step: Step,
+    /// Where its answer goes.
+    pub answer: oneshot::Sender<Result<Value>>,
+}
+
+/// The steps of one command.
+#[derive(Debug)]
+pub struct Batch(Vec<Pending>);
+
+/// What the reply to a batch comes to, besides answers.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What must be asked again, with the text of the script.
+    pub again: Vec<Batch>,
+    /// The server runs no script by its name for this user.
+    pub in_full_only: bool,
+    /// The primary became a replica: the next step should look for it anew.
+    pub is_replica: bool,
+}
+
+impl Batch {
+    /// As many batches as it takes.
+    pub fn of(steps: Vec<Pending>) -> Vec<Self> {
+        if steps.len() <= MOST_IN_A_SCRIPT {
+            return if steps.is_empty() { Vec::new() } else { vec![Batch(steps)] };
+        }
+        let mut batches = Vec::with_capacity(steps.len().div_ceil(MOST_IN_A_SCRIPT));
+        let mut rest = steps.into_iter();
+        loop {
+            let batch: Vec<Pending> = rest.by_ref().take(MOST_IN_A_SCRIPT).collect();
+            if batch.is_empty() {
+                return batches;
+            }
+            batches.push(Batch(batch));
+        }
+    }
+
+    /// The command, with the text of the script if it goes `in_full`.
+    pub fn command(&self, in_full: bool) -> Cmd {
+        match self.lone_look() {
+            Some(key) => script::look(key),
+            None => script::command(self.0.iter().map(|one| &one.step), in_full),
+        }
+    }
+
+    /// Hands out the answers in `reply`, which is one to the command that went `in_full` or not.
+    pub fn settle(self, reply: Value, in_full: bool) -> Settled {
+        let mut settled = Settled::default();
+        if self.lone_look().is_some() {
+            settled.is_replica = self.hand_out(vec![step::reply(reply)]);
+            return settled;
+        }
+        match step::answers(reply, self.0.len()) {
+            Ok(answers) => settled.is_replica = self.hand_out(answers),
+            // The server knows the script once it was sent in full.
+            Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
+                settled.again.push(self);
+            }
+            // A user with the rights version 2 needed may send scripts in full only.
+            Err(Error::Redis { code, message })
+                if code == "NOPERM" && message.contains("evalsha") && !in_full =>
+            {
+                settled.in_full_only = true;
+                settled.again.push(self);
+            }
+            // One key the user must not touch is no reason to refuse the others.
+            Err(Error::Redis { .. }) if self.0.len() > 1 => {
+                settled.again.extend(self.0.into_iter().map(|one| Batch(vec![one])));
+            }
+            Err(error) => self.fail(&error),
+        }
+        // What was given up meanwhile has been undone already: it must not happen after that.
+        for batch in &mut settled.again {
+            batch.0.retain(|pending| !pending.answer.is_closed());
+        }
+        settled.again.retain(|batch| !batch.0.is_empty());
+        settled
+    }
+
+    /// Tells all callers the same error.
+    pub fn fail(self, error: &Error) {
+        fail(self.0, error);
+    }
+
+    /// Whether a step of the lock with this id is among them.
+    pub fn concerns(&self, id: &str) -> bool {
+        self.0.iter().any(|pending| pending.step.concerns(id))
+    }
+
+    /// The key of a batch that only looks who holds it, which takes no script.
+    fn lone_look(&self) -> Option<&str> {
+        match &*self.0 {
+            [Pending { step: Step { key, action: Action::Read }, .. }] => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Says whether the server is a replica.
+    fn hand_out(self, answers: Vec<Result<Value>>) -> bool {
+        let mut is_replica = false;
+        for (pending, answer) in self.0.into_iter().zip(answers) {
+            is_replica |= matches!(&answer, Err(Error::Redis { code, .. }) if code == "READONLY");
+            // A caller that is gone needs no answer.
+            let _ = pending.answer.send(answer);
+        }
+        is_replica
+    }
+}
+
+/// Tells the callers of `steps` the same error.
+pub fn fail(steps: impl IntoIterator<Item = Pending>, error: &Error) {
+    for pending in steps {
+        let _ = pending.answer.send(Err(error.clone()));
+    }
+}

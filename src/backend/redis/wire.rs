@@ -1,0 +1,254 @@
+//! An open connection that is written and read by hand: commands in, bytes out; bytes in, answers
+//! out. The same on whatever thread, and it never waits.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::batch::Batch;
+use super::reply::Replies;
+use super::socket::{Socket, Writable};
+use crate::error::{Cause, Error};
+
+/// An open connection and what is under way on it.
+#[derive(Debug)]
+pub struct Wire {
+    socket: Socket,
+    replies: Replies,
+    /// Whether scripts must be sent with their text.
+    in_full: bool,
+    /// Commands without a reply, in the order they were sent.
+    in_flight: VecDeque<Sent>,
+    /// What the system did not take yet.
+    unsent: Vec<u8>,
+}
+
+/// A command without a reply.
+#[derive(Debug)]
+struct Sent {
+    batch: Batch,
+    in_full: bool,
+    at: Instant,
+}
+
+impl Wire {
+    /// The wire over a socket.
+    pub fn new(socket: Socket) -> Self {
+        Wire {
+            socket,
+            replies: Replies::default(),
+            in_full: false,
+            in_flight: VecDeque::new(),
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Sends the batches in one write. `true`: the system did not take all of it, and somebody has
+    /// to [send on](Self::send_on).
+    pub fn send(&mut self, batches: Vec<Batch>) -> bool {
+        self.write(batches, self.in_full)
+    }
+
+    fn write(&mut self, batches: Vec<Batch>, in_full: bool) -> bool {
+        let at = Instant::now();
+        let mut bytes = Vec::new();
+        for batch in batches {
+            let command = batch.command(in_full).get_packed_command();
+            match bytes.is_empty() {
+                true => bytes = command,
+                false => bytes.extend(command),
+            }
+            self.in_flight.push_back(Sent { batch, in_full, at });
+        }
+        if !self.unsent.is_empty() {
+            self.unsent.extend(bytes);
+            return false;
+        }
+        self.unsent = bytes;
+        // Where it fails, whoever reads hears of it too, and ends the connection.
+        self.send_on().is_ok_and(|all| !all)
+    }
+
+    /// Sends what the system takes now. `true`: that was all.
+    pub fn send_on(&mut self) -> io::Result<bool> {
+        match self.socket.write(&self.unsent) {
+            Ok(taken) if taken == self.unsent.len() => self.unsent = Vec::new(),
+            Ok(taken) => drop(self.unsent.drain(..taken)),
+            Err(error) => {
+                self.socket.shut_down();
+                return Err(error);
+            }
+        }
+        Ok(self.unsent.is_empty())
+    }
+
+    /// Waits, on the tokio thread, until the system takes more.
+    pub fn writable(&self) -> io::Result<Writable> {
+        self.socket.writable()
+    }
+
+    /// Takes what was read and hands out the answers. `true` as for [`send`](Self::send); an error
+    /// says why the connection is of no more use.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<bool, Cause> {
+        self.replies.add(bytes);
+        let mut again = Vec::new();
+        while let Some(reply) = self.replies.next()? {
+            let Some(Sent { batch, in_full, .. }) = self.in_flight.pop_front() else {
+                return Err(Cause::new("the server sent a reply to nothing"));
+            };
+            let settled = batch.settle(reply, in_full);
+            self.in_full |= settled.in_full_only;
+            again.extend(settled.again);
+            if settled.is_replica {
+                return Err(Cause::new("the server became a replica"));
+            }
+        }
+        Ok(!again.is_empty() && self.write(again, true))
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Whether a step of the lock with this id is under way.
+    pub fn concerns(&self, lock: &str) -> bool {
+        self.in_flight.iter().any(|sent| sent.batch.concerns(lock))
+    }
+
+    /// How long the command that is under way for the longest time has been so.
+    pub fn age(&self) -> Option<Duration> {
+        self.in_flight.front().map(|sent| sent.at.elapsed())
+    }
+
+    /// Whether nothing is under way and the server has hung up, as far as the system knows: what
+    /// would be sent now would be lost.
+    pub fn is_spent(&self) -> bool {
+        self.is_quiet() && self.socket.is_closed()
+    }
+
+    /// Ends the connection; what is under way fails.
+    pub fn end(self, cause: Cause) {
+        self.socket.shut_down();
+        let error = Error::Unknown(cause);
+        self.in_flight.into_iter().for_each(|sent| sent.batch.fail(&error));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use tokio::sync::oneshot::{self, Receiver};
+
+    use super::super::batch::Pending;
+    use super::super::step::{Action, Step};
+    use super::*;
+
+    type Answer = Receiver<crate::Result<redis::Value>>;
+
+    /// A wire, and the server at its end.
+    fn wire() -> (Wire, UnixStream) {
+        let (ours, server) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        server.set_nonblocking(true).unwrap();
+        (Wire::new(Socket::from(OwnedFd::from(ours))), server)
+    }
+
+    fn release(id: &str, key_length: usize) -> (Vec<Batch>, Answer) {
+        let (answer, answered) = oneshot::channel();
+        let key = "k".repeat(key_length).into();
+        let step = Step { key, action: Action::Release { id: id.into() } };
+        (Batch::of(vec![Pending { step, answer }]), answered)
+    }
+
+    fn read_all(server: &mut UnixStream) -> String {
+        let mut bytes = Vec::new();
+        // It ends with "would block".
+        let _ = server.read_to_end(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_command_gets_the_reply_in_its_place() {
+        let (mut wire, mut server) = wire();
+        let (one, mut first) = release("a", 1);
+        let (other, mut second) = release("b", 1);
+        wire.send(one);
+        wire.send(other);
+        assert!(wire.concerns("a") && wire.concerns("b") && !wire.concerns("c"));
+
+        assert_eq!(wire.receive(b"*1\r\n:1\r\n*1\r\n:"), Ok(false));
+        assert!(!wire.concerns("a") && wire.concerns("b"));
+        assert_eq!(wire.receive(b"0\r\n"), Ok(false));
+
+        assert_eq!(first.try_recv().unwrap(), Ok(redis::Value::Int(1)));
+        assert_eq!(second.try_recv().unwrap(), Ok(redis::Value::Int(0)));
+        assert!(wire.is_quiet());
+        assert_eq!(read_all(&mut server).matches("EVALSHA").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_script_the_server_does_not_know_is_sent_again_in_full() {
+        let (mut wire, mut server) = wire();
+        let (batch, mut answer) = release("a", 1);
+        wire.send(batch);
+        read_all(&mut server);
+
+        wire.receive(b"-NOSCRIPT No matching script.\r\n").unwrap();
+        assert!(read_all(&mut server).contains("$4\r\nEVAL\r\n"));
+        wire.receive(b"*1\r\n:1\r\n").unwrap();
+
+        assert_eq!(answer.try_recv().unwrap(), Ok(redis::Value::Int(1)));
+    }
+
+    #[tokio::test]
+    async fn what_the_system_does_not_take_leaves_later_and_nothing_overtakes_it() {
+        let (mut wire, mut server) = wire();
+        let (large, _answer) = release("a", 4 * 1024 * 1024);
+        let (small, _another) = release("last", 1);
+
+        assert!(wire.send(large), "the system took it all");
+        assert!(!wire.send(small), "somebody sends on already");
+        let mut sent = read_all(&mut server);
+        while !wire.send_on().unwrap() {
+            sent += &read_all(&mut server);
+        }
+        sent += &read_all(&mut server);
+
+        assert!(sent.len() > 4 * 1024 * 1024 && sent.ends_with("$4\r\nlast\r\n"));
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_when_it_ends_is_unknown() {
+        let (mut wire, server) = wire();
+        let (batch, mut answer) = release("a", 1);
+        wire.send(batch);
+        drop(server);
+        assert!(!wire.is_spent(), "something is under way");
+
+        wire.end(Cause::hung_up());
+
+        let error = answer.try_recv().unwrap().unwrap_err();
+        assert_eq!(error, Error::Unknown(Cause::hung_up()));
+    }
+
+    #[tokio::test]
+    async fn a_reply_to_nothing_and_a_replica_are_of_no_use() {
+        let (mut wire, mut server) = wire();
+        server.write_all(b"ignored").unwrap();
+        assert!(wire.receive(b":1\r\n").is_err());
+
+        let (batch, mut answer) = release("a", 1);
+        wire.send(batch);
+        let refused = b"*1\r\n-READONLY You can't write against a read only replica.\r\n";
+        assert!(wire.receive(refused).is_err());
+
+        let error = answer.try_recv().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Redis { code, .. } if code == "READONLY"));
+    }
+}
