@@ -12,7 +12,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** The calls of one JavaScript environment. */
 export declare class NativeEngine {
   /** `wake` is called when there are completions to `drain`. */
-  constructor(wake: Waker)
+  constructor(wake: Waker, hasDirectLinks: boolean)
   /**
    * Opens the locks that `settings` name and returns the number of their locker; equal
    * settings share one connection.
@@ -22,6 +22,22 @@ export declare class NativeEngine {
   close(locker: number): void
   /** Starts `count` calls, whose numbers and texts `lib/outbox.js` wrote. */
   submit(numbers: Float64Array, count: number, texts: string): void
+  /**
+   * Takes a direct link that was opened: the descriptor that JavaScript reads from and has to
+   * close. Negative: it is not wanted any more.
+   */
+  attach(link: number): number
+  /** Takes the first `count` of `bytes`, which came over a direct link, and then drains. */
+  receive(link: number, bytes: Uint8Array, count: number, numbers: Float64Array): string
+  /** The connection of a direct link was closed, by the server unless `reason` says otherwise. */
+  hangUp(link: number, reason?: string | undefined | null): void
+  /**
+   * What JavaScript has to look after: 0, nothing is under way over the direct links; 1,
+   * something is; 2, some reply seems to be overdue.
+   */
+  look(): number
+  /** Gives up the direct links with a reply overdue. */
+  check(): void
   /** Ends a pending call; it still completes, an acquire without a lock. */
   cancel(call: number): void
   /**

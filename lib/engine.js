@@ -2,6 +2,7 @@
 
 const { NativeEngine } = require('./native.js')
 const { failure } = require('./errors.js')
+const { Links, canReadDirectly } = require('./links.js')
 const { Outbox } = require('./outbox.js')
 
 /**
@@ -15,9 +16,12 @@ const FIELDS = 8
 const ROOM = 128
 
 /** Outcomes; the others, nobody holds it and cancelled, say nothing more. */
-const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
+const [GRANTED, NO, YES, HELD, ASK, FAILED, OPENED] = [1, 2, 3, 4, 7, 8, 9]
 
-const native = new NativeEngine(drain)
+const native = new NativeEngine(drain, canReadDirectly)
+const links = new Links(native, (link, bytes, count) => {
+  take(native.receive(link, bytes, count, numbers))
+})
 const outbox = new Outbox((...submission) => native.submit(...submission))
 const numbers = new Float64Array(1 + ROOM * FIELDS)
 
@@ -53,19 +57,32 @@ function cancel(number, reason) {
 }
 
 function drain() {
-  let count
-  do {
-    texts = native.drain(numbers)
+  take(native.drain(numbers))
+}
+
+/** Goes through the completions in `numbers`, whose texts are `all`, and takes those there was no room for. */
+function take(all) {
+  texts = all
+  for (;;) {
     position = 0
-    count = numbers[0]
+    const count = numbers[0]
     for (let at = 1; at <= count * FIELDS; at += FIELDS) {
-      if (numbers[at + 1] !== ASK) calls[numbers[at]].arrived = true
+      if (isEnd(numbers[at + 1])) calls[numbers[at]].arrived = true
     }
     for (let at = 1; at <= count * FIELDS; at += FIELDS) {
-      if (numbers[at + 1] === ASK) askForCredentials(numbers[at], numbers[at + 2])
-      else complete(numbers[at], at)
+      const outcome = numbers[at + 1]
+      if (isEnd(outcome)) complete(numbers[at], at)
+      else if (outcome === ASK) askForCredentials(numbers[at], numbers[at + 2])
+      else links.attach(numbers[at])
     }
-  } while (count === ROOM)
+    if (count < ROOM) return
+    texts = native.drain(numbers)
+  }
+}
+
+/** Whether a call ends with this outcome. */
+function isEnd(outcome) {
+  return outcome !== ASK && outcome !== OPENED
 }
 
 function complete(number, at) {
@@ -158,4 +175,4 @@ function close(locker) {
   native.close(locker)
 }
 
-module.exports = { begin, calls, cancel, close, open, outbox }
+module.exports = { begin, calls, cancel, close, links, open, outbox }

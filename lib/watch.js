@@ -23,7 +23,7 @@ function watch() {
 }
 
 function look() {
-  let waiting = false
+  let waiting = engine.links.look()
   const isClosed = new Map()
   for (const [number, call] of engine.calls.entries()) {
     if (call === undefined) continue

@@ -41,6 +41,8 @@ pub enum Outcome {
         /// The number JavaScript gave the provider.
         provider: u32,
     },
+    /// Not the end of a call: the direct link with that number waits to be attached.
+    Opened,
 }
 
 /// A lock on its way to JavaScript, which may turn out to be gone.
@@ -84,6 +86,11 @@ impl Outcome {
 }
 
 impl Completion {
+    /// Whether a call ends with it.
+    pub fn is_end(&self) -> bool {
+        !matches!(self.outcome, Outcome::Ask { .. } | Outcome::Opened)
+    }
+
     /// Writes the numbers into `record` and appends the texts to `texts`.
     pub fn write(self, record: &mut [f64], texts: &mut String) {
         let (outcome, values, written): (u8, [f64; 2], [Option<&str>; 4]);
@@ -108,6 +115,7 @@ impl Completion {
                 values = [f64::from(*provider), 0.0];
                 written = [None; 4];
             }
+            Outcome::Opened => (outcome, values, written) = (9, [0.0; 2], [None; 4]),
             Outcome::Failed(error) => {
                 let message = error.to_string();
                 let (detail, reason) = detail(error);

@@ -2,36 +2,51 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use napi::bindgen_prelude::{Env, Float64ArraySlice};
+use napi::bindgen_prelude::{Env, Float64ArraySlice, Uint8ArraySlice};
 use napi_derive::napi;
 
 use super::environment::{Environment, Waker};
+use super::home;
 use super::runtime::{self, Command};
 use super::settings::ConnectionSettings;
 use super::submission::{self, Submission};
 use crate::backend::Store;
+use crate::backend::redis::direct::{self, Direct};
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error};
 use crate::locker::Locker;
 use crate::registry;
 
+/// The most calls of one tick that go over a direct link while it is quiet. More are better off
+/// on the tokio thread, where they cost JavaScript's less.
+const MOST_DIRECT: u32 = 8;
+
 /// The calls of one JavaScript environment.
 #[napi]
 pub struct NativeEngine {
     environment: Arc<Environment>,
-    lockers: HashMap<u32, Arc<Locker<Store>>>,
+    lockers: HashMap<u32, Opened>,
     next_locker: u32,
+    /// Whether JavaScript can read from a connection that it did not open.
+    has_direct_links: bool,
+}
+
+/// A locker and the direct link to its server.
+struct Opened {
+    locker: Arc<Locker<Store>>,
+    direct: Option<Arc<Direct>>,
 }
 
 #[napi]
 impl NativeEngine {
     /// `wake` is called when there are completions to `drain`.
     #[napi(constructor)]
-    pub fn new(env: Env, wake: Waker) -> napi::Result<Self> {
+    pub fn new(env: Env, wake: Waker, has_direct_links: bool) -> napi::Result<Self> {
         let environment = Environment::new(&env, wake);
         env.add_env_cleanup_hook(environment.clone(), |environment| environment.close())?;
-        Ok(NativeEngine { environment, lockers: HashMap::new(), next_locker: 0 })
+        Ok(NativeEngine { environment, lockers: HashMap::new(), next_locker: 0, has_direct_links })
     }
 
     /// Opens the locks that `settings` name and returns the number of their locker; equal
@@ -41,34 +56,158 @@ impl NativeEngine {
         let settings = settings.read(&self.environment)?;
         let locker = registry::locker(settings)
             .map_err(|error| napi::Error::new(napi::Status::InvalidArg, error.to_string()))?;
+        let environment = Arc::downgrade(&self.environment);
+        let opened = |link| -> direct::Opened {
+            Box::new(move || {
+                if let Some(environment) = environment.upgrade() {
+                    environment.opened(link);
+                }
+            })
+        };
+        let direct = match self.has_direct_links {
+            true => self.environment.links().of(&locker, opened),
+            false => None,
+        };
         let number = self.next_locker;
         self.next_locker = number.wrapping_add(1);
-        self.lockers.insert(number, locker);
+        self.lockers.insert(number, Opened { locker, direct });
         Ok(number)
     }
 
     /// Lets go of a locker; its connection closes when nobody else uses it.
     #[napi(catch_unwind)]
     pub fn close(&mut self, locker: u32) {
-        self.lockers.remove(&locker);
+        let _runtime = runtime::handle().enter();
+        if let Some(opened) = self.lockers.remove(&locker) {
+            self.environment.links().let_go(&opened.locker);
+        }
     }
 
     /// Starts `count` calls, whose numbers and texts `lib/outbox.js` wrote.
     #[napi(catch_unwind)]
     pub fn submit(&self, env: Env, numbers: Float64ArraySlice, count: u32, texts: String) {
-        let mut commands = Vec::with_capacity(count as usize);
+        let _runtime = runtime::handle().enter();
+        let mut commands = Vec::new();
+        let mut last: Option<&Arc<Direct>> = None;
+        // Where the last call of a tick went the next one of the same locker goes.
+        let mut elsewhere = None;
         let numbers = &numbers[..count as usize * submission::FIELDS];
         self.environment.expect(&env, count);
-        for Submission { call, locker, work } in submission::read(numbers, &texts) {
-            let locker = self.lockers.get(&locker).cloned();
-            commands.push(Command::Call { call, locker, work });
+        for Submission { call, locker: number, work } in submission::read(numbers, &texts) {
+            let opened = self.lockers.get(&number);
+            let way = opened.and_then(|opened| opened.direct.as_ref());
+            let locker = opened.map(|opened| opened.locker.clone());
+            match (way, locker) {
+                (Some(way), Some(locker))
+                    if elsewhere != Some(number) && self.goes_direct(way, count, &commands) =>
+                {
+                    if let Some(last) = last.replace(way)
+                        && !Arc::ptr_eq(last, way)
+                    {
+                        last.flush();
+                    }
+                    home::begin(&self.environment, way, call, locker, work);
+                }
+                (_, locker) => {
+                    if commands.is_empty() {
+                        commands.reserve(count as usize);
+                    }
+                    commands.push(Command::Call { call, locker, work });
+                    elsewhere = Some(number);
+                }
+            }
         }
-        runtime::send(self.environment.clone(), commands);
+        if let Some(last) = last {
+            last.flush();
+        }
+        if !commands.is_empty() {
+            runtime::send(self.environment.clone(), commands);
+        }
+    }
+
+    /// Which way a call goes may change only while none is under way on the other: what was asked
+    /// first must come first.
+    fn goes_direct(&self, direct: &Direct, count: u32, commands: &[Command]) -> bool {
+        !direct.is_quiet()
+            || (count <= MOST_DIRECT
+                && commands.is_empty()
+                && self.environment.on_the_way().load(Ordering::SeqCst) == 0
+                && direct.is_quiet_elsewhere())
+    }
+
+    /// Takes a direct link that was opened: the descriptor that JavaScript reads from and has to
+    /// close. Negative: it is not wanted any more.
+    #[napi(catch_unwind)]
+    pub fn attach(&self, link: u32) -> i32 {
+        let _runtime = runtime::handle().enter();
+        let direct = self.environment.links().get(link);
+        let descriptor = direct.and_then(|direct| direct.attach());
+        if descriptor.is_none() {
+            self.environment.links().tidy(link);
+        }
+        descriptor.unwrap_or(-1)
+    }
+
+    /// Takes the first `count` of `bytes`, which came over a direct link, and then drains.
+    #[napi(catch_unwind)]
+    pub fn receive(
+        &self,
+        env: Env,
+        link: u32,
+        bytes: Uint8ArraySlice,
+        count: u32,
+        mut numbers: Float64ArraySlice,
+    ) -> String {
+        let _runtime = runtime::handle().enter();
+        let direct = self.environment.links().get(link);
+        if let Some(direct) = direct {
+            self.environment.watch();
+            home::answer(&self.environment, || direct.receive(&bytes[..count as usize]));
+        }
+        // SAFETY: JavaScript, whose thread this is, does not use the array meanwhile.
+        let numbers = unsafe { numbers.as_mut() };
+        self.environment.drain(&env, numbers)
+    }
+
+    /// The connection of a direct link was closed, by the server unless `reason` says otherwise.
+    #[napi(catch_unwind)]
+    pub fn hang_up(&self, link: u32, reason: Option<String>) {
+        let _runtime = runtime::handle().enter();
+        let mut cause = Cause::hung_up();
+        if let Some(reason) = reason {
+            cause.message = reason;
+        }
+        let direct = self.environment.links().get(link);
+        if let Some(direct) = direct {
+            direct.hang_up(cause);
+            self.environment.links().tidy(link);
+        }
+    }
+
+    /// What JavaScript has to look after: 0, nothing is under way over the direct links; 1,
+    /// something is; 2, some reply seems to be overdue.
+    #[napi(catch_unwind)]
+    pub fn look(&self) -> u32 {
+        let links = self.environment.links();
+        let state = |direct: &Arc<Direct>| match direct.age() {
+            None => 0,
+            Some(_) => 1 + u32::from(direct.is_overdue()),
+        };
+        links.all().map(state).max().unwrap_or(0)
+    }
+
+    /// Gives up the direct links with a reply overdue.
+    #[napi(catch_unwind)]
+    pub fn check(&self) {
+        let _runtime = runtime::handle().enter();
+        let links: Vec<_> = self.environment.links().all().cloned().collect();
+        links.iter().for_each(|direct| direct.check());
     }
 
     /// Ends a pending call; it still completes, an acquire without a lock.
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32) {
+        let _runtime = runtime::handle().enter();
         self.environment.cancel(call);
     }
 

@@ -1,7 +1,7 @@
 //! One JavaScript environment (the main thread or a worker) and its mailbox.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Status;
@@ -11,6 +11,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use super::completion::{Completion, FIELDS, Outcome};
+use super::home::{Home, Task};
+use super::links::Links;
 use super::runtime::{self, Command};
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error, Result};
@@ -28,11 +30,19 @@ pub struct Environment {
     taken: Mutex<VecDeque<Completion>>,
     /// Calls JavaScript waits for; while there are any, the process stays alive.
     pending: AtomicU32,
+    /// The calls that are on the own thread.
+    at_home: Mutex<HashMap<u32, Arc<Home>>>,
+    /// Calls on their way to the tokio thread, which has not begun them.
+    on_the_way: AtomicUsize,
+    /// The direct links of the own thread.
+    links: Mutex<Links>,
 }
 
 #[derive(Default)]
 struct Mailbox {
     closed: bool,
+    /// JavaScript drains it in a moment, and need not be woken.
+    is_watched: bool,
     full: Vec<Completion>,
     /// Calls that were cancelled and have not ended yet.
     cancelled: HashSet<u32>,
@@ -52,6 +62,9 @@ impl Environment {
             aborted: Notify::new(),
             taken: Mutex::default(),
             pending: AtomicU32::new(0),
+            at_home: Mutex::default(),
+            on_the_way: AtomicUsize::new(0),
+            links: Mutex::default(),
         };
         environment.keep_alive(env, false);
         Arc::new(environment)
@@ -64,14 +77,37 @@ impl Environment {
         }
     }
 
+    /// The calls that are on the own thread, by number.
+    pub fn at_home(&self) -> MutexGuard<'_, HashMap<u32, Arc<Home>>> {
+        lock(&self.at_home)
+    }
+
+    /// Calls that the tokio thread has not begun.
+    pub fn on_the_way(&self) -> &AtomicUsize {
+        &self.on_the_way
+    }
+
+    /// The direct links of the own thread.
+    pub fn links(&self) -> MutexGuard<'_, Links> {
+        lock(&self.links)
+    }
+
+    /// JavaScript [drains](Self::drain) in a moment.
+    pub fn watch(&self) {
+        lock(&self.mailbox).is_watched = true;
+    }
+
     /// Ends a call. Its completion is [`Outcome::Cancelled`], or whatever it had ended with
     /// already, save that a lock goes straight back.
     pub fn cancel(self: &Arc<Self>, call: u32) {
+        let home = self.at_home().remove(&call);
+        if home.is_some_and(|home| home.end()) {
+            return;
+        }
         let mut taken = lock(&self.taken);
         let mut mailbox = lock(&self.mailbox);
-        let is_its_end = |completion: &&mut Completion| {
-            completion.call == call && !matches!(completion.outcome, Outcome::Ask { .. })
-        };
+        let is_its_end =
+            |completion: &&mut Completion| completion.call == call && completion.is_end();
         match taken.iter_mut().chain(&mut mailbox.full).find(is_its_end) {
             Some(completion) => {
                 if matches!(completion.outcome, Outcome::Granted(_)) {
@@ -91,13 +127,15 @@ impl Environment {
         let mut taken = lock(&self.taken);
         if taken.is_empty() {
             // Taken all at once, so that the tokio thread need not wait while they are written.
-            taken.extend(std::mem::take(&mut lock(&self.mailbox).full));
+            let mut mailbox = lock(&self.mailbox);
+            mailbox.is_watched = false;
+            taken.extend(std::mem::take(&mut mailbox.full));
         }
         let most = taken.len().min(records.len() / FIELDS);
         let mut texts = String::with_capacity(32 * most);
         let mut ended = 0;
         for (completion, record) in taken.drain(..most).zip(records.chunks_exact_mut(FIELDS)) {
-            ended += u32::from(!matches!(completion.outcome, Outcome::Ask { .. }));
+            ended += u32::from(completion.is_end());
             completion.write(record, &mut texts);
         }
         *count = most as f64;
@@ -109,11 +147,23 @@ impl Environment {
 
     /// The environment ends: nobody is left to take what its calls bring.
     pub fn close(&self) {
+        let _runtime = runtime::handle().enter();
+        lock(&self.mailbox).closed = true;
+        // A release or an extend may still do its work; a lock would be nobody's.
+        let at_home: Vec<_> = self.at_home().drain().map(|(_, call)| call).collect();
+        for call in at_home {
+            match call.is_acquire() {
+                true => drop(call.end()),
+                false => call.leave(),
+            }
+        }
+        let links = self.links().take();
+        // After what undoes those acquires has followed them on their links.
+        runtime::handle().spawn(async move { links.iter().for_each(|link| link.close()) });
+
         let mut taken = lock(&self.taken);
         let mut mailbox = lock(&self.mailbox);
-        mailbox.closed = true;
         mailbox.asked.clear();
-        // A release or an extend may still do its work; a lock would be nobody's.
         for (_, (call, is_acquire)) in mailbox.running.drain() {
             if is_acquire {
                 call.abort();
@@ -132,6 +182,18 @@ impl Environment {
         } else if !task.is_finished() {
             mailbox.running.insert(call, (task, is_acquire));
         }
+    }
+
+    /// Spawns a call that moves to the tokio thread, unless it is to end already.
+    pub fn spawn(&self, call: u32, task: Task, is_acquire: bool) {
+        let mut mailbox = lock(&self.mailbox);
+        if mailbox.cancelled.contains(&call) || (mailbox.closed && is_acquire) {
+            drop(mailbox);
+            return drop(task);
+        }
+        // It cannot end, which takes the mailbox, before it is known how to end it.
+        let task = runtime::handle().spawn(task).abort_handle();
+        mailbox.running.insert(call, (task, is_acquire));
     }
 
     /// Ends a call that was cancelled.
@@ -176,6 +238,11 @@ impl Environment {
         }
     }
 
+    /// A direct link is open and waits for its thread.
+    pub fn opened(self: &Arc<Self>, link: u32) {
+        self.post(lock(&self.mailbox), Completion { call: link, outcome: Outcome::Opened });
+    }
+
     fn complete(self: &Arc<Self>, call: u32, outcome: Outcome) {
         let mut mailbox = lock(&self.mailbox);
         mailbox.running.remove(&call);
@@ -195,7 +262,7 @@ impl Environment {
             return give_back(completion.outcome);
         }
         mailbox.full.push(completion);
-        let was_empty = mailbox.full.len() == 1;
+        let was_empty = mailbox.full.len() == 1 && !mailbox.is_watched;
         // Waking takes a while; JavaScript must not wait for it.
         drop(mailbox);
         if was_empty {

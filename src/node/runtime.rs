@@ -3,6 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -95,12 +96,23 @@ pub fn handle() -> &'static Handle {
 
 /// Sends what an environment asks for in one tick.
 pub fn send(environment: Arc<Environment>, commands: Vec<Command>) {
+    environment.on_the_way().fetch_add(1, Ordering::SeqCst);
     // The receiver lives as long as the process.
     let _ = RUNTIME.commands.send((environment, commands));
 }
 
+/// Commands that were sent and not begun; dropped when they are.
+struct OnTheWay(Arc<Environment>);
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        self.0.on_the_way().fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 async fn run(mut received: UnboundedReceiver<Submitted>) {
     while let Some((environment, commands)) = received.recv().await {
+        let on_the_way = OnTheWay(environment.clone());
         let mut together = Vec::with_capacity(commands.len());
         for command in commands {
             match command {
@@ -118,7 +130,7 @@ async fn run(mut received: UnboundedReceiver<Submitted>) {
             }
         }
         if !together.is_empty() {
-            tokio::spawn(carry_out_together(environment, together));
+            tokio::spawn(carry_out_together(environment, together, on_the_way));
         }
         // These are on their way to the server before more are looked at.
         tokio::task::yield_now().await;
@@ -135,14 +147,19 @@ struct Started<F> {
 /// Calls that came together are mostly answered together, after one round trip. So they share a
 /// task for a moment, which costs much less than one each; those that have to wait for longer
 /// then get one.
-async fn carry_out_together<F>(environment: Arc<Environment>, mut calls: Vec<Started<F>>)
-where
+async fn carry_out_together<F>(
+    environment: Arc<Environment>,
+    mut calls: Vec<Started<F>>,
+    on_the_way: OnTheWay,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
+    let mut on_the_way = Some(on_the_way);
     let mut moment = pin!(sleep(MOMENT));
     while !calls.is_empty() {
         let all = poll_fn(|context| {
             calls.retain_mut(|call| call.task.as_mut().poll(context).is_pending());
+            on_the_way = None;
             if calls.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
         select! {
@@ -161,7 +178,8 @@ where
     }
 }
 
-async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
+/// Makes a call and completes it.
+pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
     let outcome = match work {
         Work::Acquire(request) => {
             let (key, ttl): (_, Duration) = (request.key.clone(), request.ttl);
