@@ -120,7 +120,7 @@ test('a call that waits for a server that is down keeps the process alive until 
   assert.deepEqual((await child).said, [['acquired', true]])
 })
 
-test('managers with equal settings share one connection, in all threads', async (t) => {
+test('managers with equal settings share one connection, each thread has its own', async (t) => {
   const server = await startRedis(t)
   const child = runChild(t, { url: server.url, port: server.port }, async (here) => {
     const { distLock, thread, say, url, port } = here
@@ -144,7 +144,29 @@ test('managers with equal settings share one connection, in all threads', async 
   })
   await child.heard('connected')
 
-  assert.equal(await connections(server), 1)
+  assert.equal(await connections(server), 2)
+})
+
+test('calls of all threads that wait, and many at a time, share one more connection', async (t) => {
+  const server = await startRedis(t)
+  await server.command('HSET', 'lock:held', 'id', 'another', 'owner', '')
+  const child = runChild(t, { url: server.url }, async ({ distLock, thread, say, url }) => {
+    const work = async ({ distLock, say, url }) => {
+      const locks = distLock(url)
+      await locks.getAcquiredLock('alone')
+      locks.acquire('held')
+      await Promise.all(Array.from({ length: 100 }, (_, at) => locks.getAcquiredLock(`${at}`)))
+      say('through')
+    }
+    const worker = thread({ url }, work)
+    await worker.heard('through')
+    await work({ distLock, say, url })
+    say('all through')
+    setTimeout(() => {}, 10000)
+  })
+  await child.heard('all through')
+
+  assert.equal(await connections(server), 3)
 })
 
 test('managers with different settings have a connection each', async (t) => {
@@ -159,7 +181,7 @@ test('managers with different settings have a connection each', async (t) => {
       distLock(url, { commandTimeout: 4000 }),
       distLock(url, { connectTimeout: 4000 }),
     ]
-    await Promise.all(managers.map((locks) => locks.acquire('different', { timeout: 100 })))
+    await Promise.all(managers.map((locks) => locks.getAcquiredLock('different')))
     say('connected', managers.length)
     setTimeout(() => {}, 10000)
   })
