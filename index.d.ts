@@ -5,8 +5,8 @@ import type * as source from './source'
  * use the same Redis.
  *
  * Nothing connects before the first call, and commands never go through the client given here: its
- * settings are read and a connection of our own is opened with them. Managers with equal settings
- * share that connection.
+ * settings are read and connections of our own are opened with them. Managers with equal settings
+ * share these: one in each thread, and one more for calls that wait.
  *
  * Throws a `TypeError` for a source that cannot be read. Options are checked by the calls that use
  * them.
