@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" />
+
 import type * as source from './source'
 
 /**
@@ -44,12 +46,16 @@ declare namespace distLock {
 
     /** The class of {@link LockError}, for `instanceof`. */
     readonly LockError: LockErrorClass
+
+    /** The class of {@link LockLostError}, for `instanceof`. */
+    readonly LockLostError: LockLostErrorClass
   }
 
   /** A lock manager. Its methods also work when taken off it. */
   interface DistLock {
     /**
-     * Acquires the lock of a resource, and waits for it while somebody else holds it.
+     * Acquires the lock of a resource, and waits for it while somebody else holds it. Those who wait
+     * are handed the lock in the order they came, over all processes.
      *
      * Returns the lock, or `false` when it was still taken after `maxRetries` or `timeout`; without
      * these limits it waits for as long as it takes. `owner` is a text for people to read, `''` if
@@ -128,6 +134,61 @@ declare namespace distLock {
      */
     getAcquiredLock(resource: string): Promise<LockDetails | null>
     getAcquiredLock(resource: string, callback: Callback<LockDetails | null>): void
+
+    /**
+     * Tells how waiting works with this server and this user; connects to find out.
+     *
+     * Returns `{ mode: 'queue' }`, or `{ mode: 'classic', reason }` where there can be no queue: then
+     * waiters try again every `retryDelay`, as in version 2, and locks have no fencing token.
+     *
+     * Errors: a {@link LockError} when Redis cannot be reached.
+     *
+     * @example
+     * ```js
+     * const { mode, reason } = await locks.info()
+     * if (mode === 'classic') console.warn('no queue:', reason)
+     * ```
+     */
+    info(): Promise<Info>
+    info(callback: Callback<Info>): void
+
+    /**
+     * Ends the manager: who waits gets `ERR_LOCK_CLOSED`, later calls too, and its locks are renewed
+     * no more. What it holds lives until its `ttl` ends, unless `release` is set.
+     *
+     * Fulfilled when that is done; rejects with a {@link LockError} when a release failed. A second
+     * call does nothing.
+     *
+     * @example
+     * ```js
+     * process.once('SIGTERM', async () => {
+     *   await locks.close({ release: true })
+     *   process.exit()
+     * })
+     * ```
+     */
+    close(options?: CloseOptions): Promise<void>
+
+    /** `close()`, at the end of a block that begins with `await using locks = distLock(…)`. */
+    [Symbol.asyncDispose](): Promise<void>
+  }
+
+  /** What `info` tells. */
+  interface Info {
+    /** `queue`: waiters are handed the lock. `classic`: they try again and again. */
+    mode: 'queue' | 'classic'
+
+    /** With `classic`, what stands in the way of a queue, as the server said it. */
+    reason?: string
+  }
+
+  /** What can be set for one `close`. */
+  interface CloseOptions {
+    /**
+     * Whether to release the locks that were acquired through this manager and are still held.
+     * @default false
+     */
+    release?: boolean
   }
 
   /** A lock as it stands in Redis, held by this process or another. */
@@ -173,6 +234,9 @@ declare namespace distLock {
      */
     extend(milliseconds: number): Promise<boolean>
     extend(milliseconds: number, callback: Callback<boolean>): void
+
+    /** The resource that was given to `acquire` or `getAcquiredLock`. Not enumerable, like what follows. */
+    readonly resource: string
   }
 
   /** A lock that `acquire` got. */
@@ -184,6 +248,46 @@ declare namespace distLock {
 
     /** How long it took, in milliseconds. */
     acquireDelay: number
+
+    /**
+     * A number larger than that of every earlier holder of the resource. Send it along with what the
+     * lock guards, and have the other side refuse a smaller one than it has seen: that alone stops a
+     * holder that was paused until its lock was over. `undefined` where there is no queue, see
+     * {@link DistLock.info}.
+     */
+    readonly fencingToken: number | undefined
+
+    /** How long the lock was last set to live, in milliseconds; `undefined` once it is over. */
+    readonly ttl: number | undefined
+
+    /**
+     * For how many milliseconds the lock is certainly still held; 0 when it is over. Counted from
+     * before the request that proved it was sent, less 1 % and 2 ms; right even when the event loop
+     * was blocked or the machine slept.
+     */
+    readonly remaining: number
+
+    /**
+     * - `held`: proven ours.
+     * - `suspect`: Redis could not be asked to renew it, but there is time left.
+     * - `lost`: gone, or its time is over. Somebody else may hold the resource.
+     * - `released`: by this object's `release`.
+     */
+    readonly state: 'held' | 'suspect' | 'lost' | 'released'
+
+    /**
+     * Aborted with a {@link LockLostError} when the lock is lost, at the latest when `remaining` comes
+     * to 0, with or without a network; not when it is released. Give it to what the lock guards.
+     *
+     * @example
+     * ```js
+     * await fetch(url, { signal: lock.signal })
+     * ```
+     */
+    readonly signal: LossSignal
+
+    /** Releases the lock at the end of a block that begins with `await using lock = …`. */
+    [Symbol.asyncDispose](): Promise<void>
   }
 
   /**
@@ -207,14 +311,15 @@ declare namespace distLock {
     ttl?: number
 
     /**
-     * How long to wait between two tries for a taken lock, in milliseconds.
-     * Shorter notices sooner that another process released it; longer costs Redis fewer commands.
+     * How long to wait between two tries for a lock whose holder tells nobody when it is free, in
+     * milliseconds: one of version 2, or any where there is no queue. And the unit of `maxRetries`.
+     * Shorter notices sooner that it is free; longer costs Redis fewer commands.
      * @default 50
      */
     retryDelay?: number
 
     /**
-     * How many tries follow the first one before `acquire` answers `false`; -1 for no limit.
+     * How often `retryDelay` passes before `acquire` answers `false`; -1 for no limit, 0 to try once.
      * To limit the time instead, use `timeout` of `acquire`.
      * @default -1
      */
@@ -241,10 +346,29 @@ declare namespace distLock {
      * @default 5000
      */
     commandTimeout?: number
+
+    /**
+     * Whether locks are renewed until they are released: at a third of their `ttl`, by a thread that
+     * a blocked event loop does not stop. Ends with the process, with the manager, or when nobody has
+     * the lock object any more.
+     * Keeps slow work safe; a holder that hangs keeps the lock, see `maxHold`.
+     * @default false
+     */
+    autoExtend?: boolean
+
+    /**
+     * How long a lock is held at most under `autoExtend`, in milliseconds.
+     * Shorter frees the lock of a holder that hangs sooner; it must be longer than the work takes.
+     * @default Infinity
+     */
+    maxHold?: number
   }
 
-  /** What can be set for one `acquire`; the first three are the manager's where they are missing. */
-  interface AcquireOptions extends Pick<Options, 'ttl' | 'retryDelay' | 'maxRetries'> {
+  /** What can be set for one `acquire`; the first five are the manager's where they are missing. */
+  interface AcquireOptions extends Pick<
+    Options,
+    'ttl' | 'retryDelay' | 'maxRetries' | 'autoExtend' | 'maxHold'
+  > {
     /**
      * Who takes the lock: a text for people to read, that need not be unique.
      * @default ''
@@ -265,6 +389,9 @@ declare namespace distLock {
      */
     signal?: Signal
   }
+
+  /** The global `AbortSignal`, or as much of it as is needed where there are no types for that. */
+  type LossSignal = typeof globalThis extends { AbortSignal: { prototype: infer T } } ? T : Signal
 
   /** An `AbortSignal`. */
   interface Signal {
@@ -317,10 +444,21 @@ declare namespace distLock {
    * - `ERR_LOCK_UNKNOWN`: sent, but no reply: it may have been done or not. An acquire that ends
    *   like this is undone as soon as Redis answers again.
    * - `ERR_LOCK_REDIS`: Redis answered with an error, see `redisCode`.
-   * - `ERR_LOCK_CLOSED`: the client that the manager was made from has been closed.
+   * - `ERR_LOCK_CLOSED`: the manager, or the client that it was made from, has been closed.
+   * - `ERR_LOCK_LOST`: a lock that was held is over; see {@link LockLostError}.
    */
   type LockErrorCode =
-    'ERR_LOCK_UNREACHABLE' | 'ERR_LOCK_UNKNOWN' | 'ERR_LOCK_REDIS' | 'ERR_LOCK_CLOSED'
+    | 'ERR_LOCK_UNREACHABLE'
+    | 'ERR_LOCK_UNKNOWN'
+    | 'ERR_LOCK_REDIS'
+    | 'ERR_LOCK_CLOSED'
+    | 'ERR_LOCK_LOST'
+
+  /** The reason of `lock.signal`: the lock is gone, or can no longer be proved to be held. */
+  interface LockLostError extends Omit<LockError, 'name'> {
+    name: 'LockLostError'
+    code: 'ERR_LOCK_LOST'
+  }
 
   interface LockErrorClass {
     new (
@@ -328,6 +466,11 @@ declare namespace distLock {
       details: { code: LockErrorCode; resource?: string; redisCode?: string; cause?: unknown },
     ): LockError
     readonly prototype: LockError
+  }
+
+  interface LockLostErrorClass {
+    new (resource: string, reason: 'taken' | 'over'): LockLostError
+    readonly prototype: LockLostError
   }
 }
 

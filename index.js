@@ -1,6 +1,6 @@
 'use strict'
 
-const { LockError } = require('./lib/errors.js')
+const { LockError, LockLostError } = require('./lib/errors.js')
 const { Manager } = require('./lib/manager.js')
 const { withDefaults } = require('./lib/options.js')
 const { toSource } = require('./lib/source.js')
@@ -13,3 +13,4 @@ module.exports = function distLock(source, options) {
 }
 
 module.exports.LockError = LockError
+module.exports.LockLostError = LockLostError

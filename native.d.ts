@@ -18,8 +18,13 @@ export declare class NativeEngine {
    * settings share one connection.
    */
   open(settings: ConnectionSettings): number
-  /** Lets go of a locker; its connection closes when nobody else uses it. */
+  /**
+   * Closes a locker; its connection closes when nobody else uses it. What is held there is still
+   * known.
+   */
   close(locker: number): void
+  /** Forgets a locker. */
+  dropLocker(locker: number): void
   /** Starts `count` calls, whose numbers and texts `lib/outbox.js` wrote. */
   submit(numbers: Float64Array, count: number, texts: string): void
   /**
@@ -47,6 +52,18 @@ export declare class NativeEngine {
   drain(numbers: Float64Array): string
   /** Answers a request for credentials; `error` says why there are none. */
   answer(request: number, username?: string | undefined | null, password?: string | undefined | null, error?: string | undefined | null): void
+  /** The milliseconds a holder may still believe in its lock, zero if there is no such lock. */
+  remaining(locker: number, id: string): number
+  /** What a holder may know of its lock: 0 held, 1 suspect, 2 lost, 3 none is held here. */
+  state(locker: number, id: string): number
+  /** The milliseconds a lock's time to live was last set to, −1 if there is no such lock. */
+  ttl(locker: number, id: string): number
+  /** Posts, once, how a lock ended, under a number of JavaScript's. */
+  watch(locker: number, id: string, number: number): void
+  /** Renews a lock no more. */
+  forget(locker: number, id: string): void
+  /** The keys and ids, in turn, of the locks held in a group. */
+  held(locker: number, group: number): Array<string>
 }
 
 /** How to connect; absent fields are not set. */

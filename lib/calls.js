@@ -1,8 +1,8 @@
 'use strict'
 
-const { dispatch } = require('./dispatch.js')
+const { carryOut } = require('./dispatch.js')
 const { outbox } = require('./engine.js')
-const { createLock } = require('./lock.js')
+const { Lock } = require('./lock.js')
 
 /** One call of a manager: what it asks the core for, and how its answer looks to the caller. */
 class Call {
@@ -18,6 +18,8 @@ class Call {
   /** Its outcome is in the batch that is being gone through. */
   arrived = false
   reason = undefined
+  /** Where it is carried out. */
+  locker = undefined
   /** Looks that found its client closed, see `watch.js`. */
   looks = 0
 
@@ -66,20 +68,29 @@ class Acquire extends Call {
   }
 
   submit(number, locker) {
-    const { ttl, retryDelay, maxRetries, timeout } = this.request
-    outbox.acquire(number, locker, this.name, this.owner, ttl, retryDelay, maxRetries, timeout)
+    const { request, manager } = this
+    this.locker = locker
+    outbox.acquire(number, locker.number, this.name, this.owner, request, manager.number)
   }
 
-  granted(id, attempts, waited) {
-    const lock = createLock(this.manager.locks, this.resource, this.key, id, this.owner)
+  granted(id, attempts, waited, token) {
+    const { manager, resource, key, owner } = this
+    const { autoExtend } = this.request
+    const ttl = autoExtend ? Infinity : this.request.ttl
+    token ||= undefined
+    const lock = new Lock(manager.locks, this.locker, resource, key, id, owner, token, ttl)
     lock.acquiredOnAttempt = attempts
     lock.acquireDelay = waited
+    if (autoExtend) Lock.isRenewed(lock)
     return lock
   }
 
   /** The lock was granted to a caller who does not want it any more. */
   giveBack(id) {
-    dispatch(new Release(this.manager, this.resource, id), () => {})
+    const release = new Release(this.manager, this.resource, id)
+    // Nobody is told: if it fails, it is tried again in the background.
+    release.callback = () => {}
+    carryOut(release, this.locker)
   }
 }
 
@@ -90,7 +101,7 @@ class Release extends Call {
   }
 
   submit(number, locker) {
-    outbox.release(number, locker, this.name, this.id)
+    outbox.release(number, locker.number, this.name, this.id)
   }
 }
 
@@ -102,18 +113,30 @@ class Extend extends Call {
   }
 
   submit(number, locker) {
-    outbox.extend(number, locker, this.name, this.id, this.milliseconds)
+    outbox.extend(number, locker.number, this.name, this.id, this.milliseconds)
   }
 }
 
 class Read extends Call {
   submit(number, locker) {
-    outbox.read(number, locker, this.name)
+    this.locker = locker
+    outbox.read(number, locker.number, this.name)
   }
 
   held(id, owner) {
-    return createLock(this.manager.locks, this.resource, this.key, id, owner)
+    return new Lock(this.manager.locks, this.locker, this.resource, this.key, id, owner)
   }
 }
 
-module.exports = { Acquire, Release, Extend, Read }
+/** How waiting works. */
+class Info extends Call {
+  submit(number, locker) {
+    outbox.mode(number, locker.number)
+  }
+
+  mode(reason) {
+    return reason === undefined ? { mode: 'queue' } : { mode: 'classic', reason }
+  }
+}
+
+module.exports = { Acquire, Release, Extend, Read, Info }

@@ -1,7 +1,6 @@
 'use strict'
 
 const engine = require('./engine.js')
-const { closed } = require('./errors.js')
 const { watch } = require('./watch.js')
 
 /**
@@ -29,15 +28,21 @@ function start(call) {
 
   let locker
   try {
-    if (manager.source.closed()) throw closed(call.resource)
+    manager.mustBeOpen(call.resource)
     locker = manager.locker()
   } catch (error) {
     return process.nextTick(fail, call, error)
   }
-  const number = engine.begin(call)
-  call.submit(number, locker.number)
-  watch()
+  const number = carryOut(call, locker)
   if (signal) cancelOnAbort(call, number)
+}
+
+/** Carries out a call in `locker`, whatever has become of its manager since, and returns its number. */
+function carryOut(call, locker) {
+  const number = engine.begin(call)
+  call.submit(number, locker)
+  watch()
+  return number
 }
 
 function fail(call, error) {
@@ -51,4 +56,4 @@ function cancelOnAbort(call, number) {
   call.ended = () => signal.removeEventListener('abort', abort)
 }
 
-module.exports = { dispatch }
+module.exports = { carryOut, dispatch }

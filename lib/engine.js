@@ -10,13 +10,15 @@ const { Outbox } = require('./outbox.js')
  * completions of all of them. `src/node/completion.rs` writes what is read here.
  */
 
-/** Numbers per completion: call, outcome, two values, the lengths of four texts. */
-const FIELDS = 8
+/** Numbers per completion: call, outcome, three values, the lengths of four texts. */
+const FIELDS = 9
 /** Completions taken in one crossing. Their texts share memory for as long as one is in use. */
 const ROOM = 128
 
 /** Outcomes; the others, nobody holds it and cancelled, say nothing more. */
-const [GRANTED, NO, YES, HELD, ASK, FAILED, OPENED] = [1, 2, 3, 4, 7, 8, 9]
+const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
+/** Of a question, of a lock that is watched, and of a direct link. */
+const [MODE, ENDED, OPENED] = [10, 9, 11]
 
 const native = new NativeEngine(drain, canReadDirectly)
 const links = new Links(native, (link, bytes, count) => {
@@ -63,6 +65,7 @@ function drain() {
 /** Goes through the completions in `numbers`, whose texts are `all`, and takes those there was no room for. */
 function take(all) {
   texts = all
+  isTaking = true
   for (;;) {
     position = 0
     const count = numbers[0]
@@ -73,16 +76,19 @@ function take(all) {
       const outcome = numbers[at + 1]
       if (isEnd(outcome)) complete(numbers[at], at)
       else if (outcome === ASK) askForCredentials(numbers[at], numbers[at + 2])
+      else if (outcome === ENDED) ended(numbers[at], numbers[at + 2])
       else links.attach(numbers[at])
     }
-    if (count < ROOM) return
+    if (count < ROOM) break
     texts = native.drain(numbers)
   }
+  isTaking = false
+  letGo()
 }
 
 /** Whether a call ends with this outcome. */
 function isEnd(outcome) {
-  return outcome !== ASK && outcome !== OPENED
+  return outcome !== ASK && outcome !== ENDED && outcome !== OPENED
 }
 
 function complete(number, at) {
@@ -93,10 +99,12 @@ function complete(number, at) {
   const outcome = numbers[at + 1]
   let value = null
   let error
-  if (outcome === GRANTED) value = call.granted(text(at, 0), numbers[at + 2], numbers[at + 3])
+  if (outcome === GRANTED)
+    value = call.granted(text(at, 0), numbers[at + 2], numbers[at + 3], numbers[at + 4])
   else if (outcome === YES) value = true
   else if (outcome === NO) value = false
   else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
+  else if (outcome === MODE) value = call.mode(text(at, 0))
   else if (outcome === FAILED)
     error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
 
@@ -115,7 +123,7 @@ function complete(number, at) {
 
 /** The next text of a record; they must be read in order. */
 function text(at, index) {
-  const length = numbers[at + 4 + index]
+  const length = numbers[at + 5 + index]
   if (length < 0) return undefined
   const start = position
   position += length
@@ -124,6 +132,30 @@ function text(at, index) {
 
 function rethrow(thrown) {
   throw thrown
+}
+
+/** What is to be told how a lock ends, by the number that Rust tells it with. */
+const watchers = new Map()
+let nextWatcher = 0
+
+/**
+ * Calls `watcher` once, when a lock has ended.
+ *
+ * @param {number} locker
+ * @param {string} id
+ * @param {(reason: 'released' | 'taken' | 'over') => void} watcher   must not throw
+ */
+function watch(locker, id, watcher) {
+  const number = nextWatcher
+  nextWatcher = (nextWatcher + 1) % 2 ** 32
+  watchers.set(number, watcher)
+  native.watch(locker, id, number)
+}
+
+function ended(number, reason) {
+  const watcher = watchers.get(number)
+  watchers.delete(number)
+  watcher(['released', 'taken', 'over'][reason])
 }
 
 /** Functions that give credentials, by the number Rust asks with; they live as their settings do. */
@@ -170,9 +202,62 @@ function open(settings, timeouts) {
   }
 }
 
+/** Lockers to let go of once what has arrived was gone through: a lock among it may have to go back. */
+let closing = []
+let isTaking = false
+
 /** Lets go of a locker. */
 function close(locker) {
-  native.close(locker)
+  closing.push(locker)
+  if (!isTaking) letGo()
 }
 
-module.exports = { begin, calls, cancel, close, links, open, outbox }
+function letGo() {
+  if (closing.length === 0) return
+  outbox.flush()
+  for (const locker of closing) native.close(locker)
+  closing = []
+}
+
+/** Forgets a locker that nobody has any more. */
+function drop(locker) {
+  native.dropLocker(locker)
+}
+
+/** @returns {number} the milliseconds a holder may still believe in its lock */
+const remaining = (locker, id) => native.remaining(locker, id)
+
+/** @returns {'held' | 'suspect' | 'lost' | 'gone'} what a holder may know of its lock */
+const state = (locker, id) => ['held', 'suspect', 'lost', 'gone'][native.state(locker, id)]
+
+/** @returns {number | undefined} the milliseconds a lock's time to live was last set to */
+function ttl(locker, id) {
+  const milliseconds = native.ttl(locker, id)
+  return milliseconds < 0 ? undefined : milliseconds
+}
+
+/** Renews a lock no more. */
+const forget = (locker, id) => native.forget(locker, id)
+
+/** @returns {[key: string, id: string][]} the locks that are held in a group */
+function held(locker, group) {
+  const texts = native.held(locker, group)
+  return texts.flatMap((key, at) => (at % 2 === 0 ? [[key, texts[at + 1]]] : []))
+}
+
+module.exports = {
+  begin,
+  calls,
+  cancel,
+  close,
+  drop,
+  forget,
+  held,
+  links,
+  open,
+  outbox,
+  remaining,
+  state,
+  ttl,
+  watch,
+}

@@ -28,6 +28,24 @@ Object.defineProperty(LockError.prototype, 'name', {
   writable: true,
 })
 
+/** A lock that somebody believed to hold is gone, or can no longer be proved: the reason of `lock.signal`. */
+class LockLostError extends LockError {
+  /**
+   * @param {string} resource
+   * @param {'taken' | 'over'} reason   the store said that it is not ours, or its lease is over
+   */
+  constructor(resource, reason) {
+    const why = reason === 'taken' ? 'Redis does not know it any more' : 'its lease is over'
+    super(`the lock is lost: ${why}`, { code: 'ERR_LOCK_LOST', resource })
+  }
+}
+
+Object.defineProperty(LockLostError.prototype, 'name', {
+  value: 'LockLostError',
+  configurable: true,
+  writable: true,
+})
+
 /** The error for what the core reports: its code and message, a code of the failure underneath. */
 function failure(resource, code, message, detail, reason) {
   const cause = new Error(reason)
@@ -36,10 +54,10 @@ function failure(resource, code, message, detail, reason) {
   return new LockError(message, { code, resource, redisCode, cause })
 }
 
-/** The program closed the client that the manager was made from. */
-function closed(resource) {
-  const message = 'the client that dist-lock was made from was closed'
+/** The program closed the manager, or the client that it was made from. */
+function closed(resource, what = 'the client that dist-lock was made from') {
+  const message = `${what} was closed`
   return new LockError(message, { code: 'ERR_LOCK_CLOSED', resource })
 }
 
-module.exports = { LockError, failure, closed }
+module.exports = { LockError, LockLostError, failure, closed }

@@ -4,12 +4,30 @@ const engine = require('./engine.js')
 
 /** A native locker, which is let go when no manager uses it any more. */
 class Locker {
-  constructor(number) {
+  /** Managers that use it and were not closed. */
+  #users = 0
+  #forget
+
+  /** @param {() => void} forget   makes that nobody finds it any more */
+  constructor(number, forget) {
     this.number = number
+    this.#forget = forget
+  }
+
+  use() {
+    this.#users += 1
+  }
+
+  /** A manager was closed. */
+  letGo() {
+    this.#users -= 1
+    if (this.#users > 0) return
+    this.#forget()
+    engine.close(this.number)
   }
 }
 
-const unused = new FinalizationRegistry(engine.close)
+const unused = new FinalizationRegistry(engine.drop)
 
 /**
  * The lockers in use, by the settings they were opened with: settings objects keep their identity
@@ -32,7 +50,7 @@ function lockerFor(settings, timeouts) {
   const key = `${connectTimeout} ${commandTimeout}`
   let locker = byTimeouts.get(key)
   if (locker === undefined) {
-    locker = new Locker(engine.open(settings, timeouts))
+    locker = new Locker(engine.open(settings, timeouts), () => byTimeouts.delete(key))
     unused.register(locker, locker.number)
     byTimeouts.set(key, locker)
   }

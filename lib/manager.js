@@ -1,14 +1,21 @@
 'use strict'
 
-const { Acquire, Extend, Read, Release } = require('./calls.js')
+const { Acquire, Extend, Info, Read, Release } = require('./calls.js')
+const { close } = require('./closing.js')
 const { dispatch } = require('./dispatch.js')
+const { closed } = require('./errors.js')
 const { lockerFor } = require('./lockers.js')
 const option = require('./options.js')
 const { closeWith } = require('./watch.js')
 
+/** Tells the locks of one manager from those of another that shares its connection. */
+let nextNumber = 0
+
 /** What a manager is made of, for the calls it makes. */
 class Manager {
   #options
+  /** The lockers its locks may be held in. */
+  #lockers = new Set()
   #locker
   #lockerIs
 
@@ -18,6 +25,9 @@ class Manager {
    */
   constructor(source, options) {
     this.source = source
+    this.number = nextNumber
+    nextNumber = (nextNumber + 1) % 2 ** 32
+    this.isClosed = false
     this.#options = options
     this.locks = api(this)
     closeWith(source)
@@ -26,6 +36,20 @@ class Manager {
   /** As version 2 joined them: `null` is "null". */
   keyOf(resource) {
     return option.current(this.#options, 'keyPrefix') + resource
+  }
+
+  /** Calls on a manager that was closed fail, and so do those whose client was. */
+  mustBeOpen(resource) {
+    if (this.isClosed) throw closed(resource, 'the manager')
+    if (this.source.closed()) throw closed(resource)
+  }
+
+  /** The lockers its locks may be held in, and no longer any for new ones. */
+  takeLockers() {
+    const lockers = [...this.#lockers]
+    this.#lockers.clear()
+    this.#locker = this.#lockerIs = undefined
+    return lockers
   }
 
   /** The caller's client may have changed its database or password since the last call. */
@@ -40,9 +64,16 @@ class Manager {
       is.commandTimeout !== commandTimeout
     ) {
       this.#locker = lockerFor(settings, option.connectionTimeouts(this.#options))
+      this.#use(this.#locker)
       this.#lockerIs = { settings, connectTimeout, commandTimeout }
     }
     return this.#locker
+  }
+
+  #use(locker) {
+    if (this.#lockers.has(locker)) return
+    this.#lockers.add(locker)
+    locker.use()
   }
 
   /** What one acquire asks for: its own options, or the manager's. */
@@ -60,13 +91,24 @@ class Manager {
       retryDelay: option.retryDelay(option.ofCall(own, options, 'retryDelay')),
       maxRetries: option.maxRetries(option.ofCall(own, options, 'maxRetries')),
       timeout: option.timeout(own?.timeout),
+      autoExtend: option.autoExtend(option.ofCall(own, options, 'autoExtend')),
+      maxHold: option.maxHold(option.ofCall(own, options, 'maxHold')),
       signal: option.signal(own?.signal),
     }
   }
 }
 
 /** The options of one acquire. */
-const ACQUIRE_OPTIONS = ['owner', 'ttl', 'retryDelay', 'maxRetries', 'timeout', 'signal']
+const ACQUIRE_OPTIONS = [
+  'owner',
+  'ttl',
+  'retryDelay',
+  'maxRetries',
+  'timeout',
+  'signal',
+  'autoExtend',
+  'maxHold',
+]
 
 /** The methods people call, with the arguments, the validation and the texts of version 2. */
 function api(manager) {
@@ -116,6 +158,19 @@ function api(manager) {
         return refuse(callback, new Error('milliseconds is required and must be a number'))
       }
       return dispatch(new Extend(manager, resource, id, milliseconds), callback)
+    },
+
+    info(callback) {
+      mustBeCallback(callback)
+      return dispatch(new Info(manager, ''), callback)
+    },
+
+    close(options) {
+      return close(manager, options)
+    },
+
+    [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
+      return close(manager)
     },
   }
 }

@@ -8,6 +8,8 @@ const DEFAULTS = {
   keyPrefix: 'lock:',
   connectTimeout: 10000,
   commandTimeout: 5000,
+  autoExtend: false,
+  maxHold: Infinity,
 }
 
 /** The first four are version 2's, which wrote them into the caller's object. */
@@ -73,6 +75,17 @@ function timeout(value) {
   return duration('timeout', value, 0)
 }
 
+/** Whether a lock is kept alive until it is released. */
+function autoExtend(value) {
+  if (typeof value === 'boolean') return value
+  throw new TypeError(`Expected \`autoExtend\` to be a boolean; got ${shown(value)}`)
+}
+
+/** The longest hold under `autoExtend`: milliseconds of 1 or more, or Infinity. */
+function maxHold(value) {
+  return duration('maxHold', value, 1)
+}
+
 /** The manager's `connectTimeout` and `commandTimeout`, in milliseconds. */
 function connectionTimeouts(options) {
   return {
@@ -123,8 +136,10 @@ function shown(value) {
 }
 
 module.exports = {
+  autoExtend,
   connectionTimeouts,
   current,
+  maxHold,
   maxRetries,
   ofCall,
   retryDelay,

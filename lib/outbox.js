@@ -1,11 +1,11 @@
 'use strict'
 
-/** Numbers per call: its own, the operation, the locker's, four values, the lengths of two texts. */
-const FIELDS = 9
+/** Numbers per call: its own, the operation, the locker's, six values, the lengths of two texts. */
+const FIELDS = 11
 /** Calls that cross together. */
 const ROOM = 64
 
-const [ACQUIRE, RELEASE, EXTEND, READ] = [1, 2, 3, 4]
+const [ACQUIRE, RELEASE, EXTEND, READ, MODE] = [1, 2, 3, 4, 5]
 
 /** The calls of this tick, which cross into Rust together; `src/node/submission.rs` reads them. */
 class Outbox {
@@ -20,13 +20,15 @@ class Outbox {
     this.#submit = submit
   }
 
-  acquire(call, locker, key, owner, ttl, retryDelay, maxRetries, timeout) {
+  acquire(call, locker, key, owner, request, group) {
     const at = this.#put(call, ACQUIRE, locker, key, owner)
     const numbers = this.#numbers
-    numbers[at + 3] = ttl
-    numbers[at + 4] = retryDelay
-    numbers[at + 5] = maxRetries
-    numbers[at + 6] = timeout
+    numbers[at + 3] = request.ttl
+    numbers[at + 4] = request.retryDelay
+    numbers[at + 5] = request.maxRetries
+    numbers[at + 6] = request.timeout
+    numbers[at + 7] = request.autoExtend ? request.maxHold : 0
+    numbers[at + 8] = group
     this.#added()
   }
 
@@ -45,6 +47,11 @@ class Outbox {
     this.#added()
   }
 
+  mode(call, locker) {
+    this.#put(call, MODE, locker, '', '')
+    this.#added()
+  }
+
   /** Sends what is here now rather than at the end of the tick. */
   flush() {
     const count = this.#count
@@ -60,8 +67,8 @@ class Outbox {
     numbers[at] = call
     numbers[at + 1] = operation
     numbers[at + 2] = locker
-    numbers[at + 7] = key.length
-    numbers[at + 8] = other.length
+    numbers[at + 9] = key.length
+    numbers[at + 10] = other.length
     // The NULs keep halves of a surrogate pair in two texts from becoming one character.
     this.#texts += key + '\0' + other + '\0'
     return at

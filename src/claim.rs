@@ -1,18 +1,18 @@
 //! The attempts of one acquire call, and what is owed when nobody takes their result.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::backend::{Backend, Text};
+use crate::backend::{Acquired, Backend, Text, View, Waiter};
+use crate::clock::Moment;
+use crate::early::Early;
 use crate::error::{Error, Result};
 use crate::id;
-
-/// The share of the ttl by which two clocks may drift apart while a lock is held (1 %), as in
-/// the Redlock description, and two milliseconds for the granularity of Redis's expiry.
-const DRIFT: f64 = 0.01;
-const GRANULARITY: Duration = Duration::from_millis(2);
+use crate::lease::Grant;
+use crate::waiting::Waiting;
 
 /// Pauses between two tries to undo grow by this factor: a lost attempt can reach the server
 /// late, so one look is not enough, and looking seven times in 30 s is.
@@ -25,23 +25,40 @@ const LONGEST_UNDO_PAUSE: Duration = Duration::from_secs(1);
 /// Tries to take one key under one id, which makes every repetition safe: an attempt that was
 /// carried out although its answer was lost is found again by the next one.
 ///
-/// Dropping a claim that may hold the lock gives it back, so whoever stops waiting (a
-/// deadline, an abort, a thread that ends) locks nobody out.
+/// Dropping a claim that may hold the lock, or a place in the queue, gives it back, so whoever
+/// stops waiting (a deadline, an abort, a thread that ends) locks nobody out.
 #[derive(Debug)]
 pub struct Claim<B: Backend> {
-    backend: Arc<B>,
+    waiting: Arc<Waiting<B>>,
     key: Text,
-    id: Text,
-    owner: Text,
-    ttl: Duration,
+    waiter: Waiter,
     state: State,
+    attempts: u64,
+    order: u64,
+    early: Option<Early>,
+}
+
+/// Tells in which order the acquires of this process began.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The key is ours.
+    Held(Grant),
+    /// Somebody else has it, or the answer came when too little was left.
+    Taken,
+    /// We are in the queue since an attempt that was sent then.
+    Waits(View, Moment),
+    /// Somebody else has it, and this server has no queue.
+    NoQueue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No attempt was made, or every attempt was answered and refused.
     Nothing,
-    /// An attempt is under way or was granted.
+    /// An attempt is under way or was granted, or waits in the queue.
     Pending,
     /// An attempt was sent and its answer never came; it may still be carried out.
     Lost,
@@ -49,30 +66,52 @@ enum State {
 
 impl<B: Backend> Claim<B> {
     /// A claim under a new id.
-    pub fn new(backend: Arc<B>, key: Text, owner: Text, ttl: Duration) -> Self {
-        Claim { backend, key, id: id::unique(), owner, ttl, state: State::Nothing }
+    pub fn new(waiting: Arc<Waiting<B>>, key: Text, owner: Text, ttl: Duration) -> Self {
+        let waiter = Waiter { id: id::unique(), owner, ttl };
+        let order = NEXT.fetch_add(1, Ordering::Relaxed);
+        let state = State::Nothing;
+        Claim { waiting, key, waiter, state, attempts: 0, order, early: None }
     }
 
-    /// Asks once. `true`: the key is ours for the ttl, counted from before the question was
-    /// sent. `false`: somebody else has it, or the answer came when too little was left.
-    pub async fn attempt(&mut self) -> Result<bool> {
+    /// Asks once; with `wait`, for a place in the queue.
+    pub async fn attempt(&mut self, wait: bool) -> Result<Attempt> {
         let before = self.state;
-        let sent = Instant::now();
+        let sent = Moment::now();
         if before == State::Nothing {
             self.state = State::Pending;
         }
-        let answer = self.backend.acquire(&self.key, &self.id, &self.owner, self.ttl).await;
-        match &answer {
-            Ok(true) => {
-                if sent.elapsed() >= lease(self.ttl) {
+        let answer = self.waiting.acquire(&self.key, &self.waiter, wait, sent).await;
+        if answer.is_ok() {
+            self.attempts += 1;
+        }
+        match answer {
+            Ok(Acquired::Held(token)) => {
+                let grant = Grant { token, since: sent, ttl: self.waiter.ttl };
+                if grant.valid_until().is_over() {
                     self.give_back();
-                    return Ok(false);
+                    return Ok(Attempt::Taken);
+                }
+                Ok(Attempt::Held(grant))
+            }
+            Ok(Acquired::Waits(view)) if wait => {
+                self.state = self.state.max_pending();
+                Ok(Attempt::Waits(view, sent))
+            }
+            Ok(answer) => {
+                self.state = before;
+                match answer {
+                    Acquired::NoQueue => Ok(Attempt::NoQueue),
+                    _ => Ok(Attempt::Taken),
                 }
             }
-            Err(Error::Unknown(_)) => self.state = State::Lost,
-            Ok(false) | Err(_) => self.state = before,
+            Err(error) => {
+                self.state = match error {
+                    Error::Unknown(_) => State::Lost,
+                    _ => before,
+                };
+                Err(error)
+            }
         }
-        answer
     }
 
     /// The key that is claimed.
@@ -80,7 +119,27 @@ impl<B: Backend> Claim<B> {
         &self.key
     }
 
-    /// Whether an attempt may have reached the server without an answer.
+    /// Who claims it.
+    pub fn waiter(&self) -> &Waiter {
+        &self.waiter
+    }
+
+    /// The later an acquire of this process began, the larger.
+    pub fn order(&self) -> u64 {
+        self.order
+    }
+
+    /// Makes that others look out for this caller, or that they do so no more.
+    pub fn watch_out(&mut self, early: Option<Early>) {
+        self.early = early;
+    }
+
+    /// How often the server has answered.
+    pub fn attempts(&self) -> u64 {
+        self.attempts
+    }
+
+    /// Whether an attempt may have reached the server without an answer, or waits there.
     pub fn is_open(&self) -> bool {
         self.state != State::Nothing
     }
@@ -88,15 +147,23 @@ impl<B: Backend> Claim<B> {
     /// The caller takes the lock: nothing is to be undone.
     pub fn keep(mut self) -> Text {
         self.state = State::Nothing;
-        self.id.clone()
+        self.waiter.id.clone()
     }
 
     fn give_back(&mut self) {
         let lost = self.state == State::Lost;
         self.state = State::Nothing;
         // A later attempt must not be undone with this one.
-        let id = std::mem::replace(&mut self.id, id::unique());
-        spawn_undo(self.backend.clone(), self.key.clone(), id, self.ttl, lost);
+        let next = Waiter { id: id::unique(), ..self.waiter.clone() };
+        let waiter = std::mem::replace(&mut self.waiter, next);
+        spawn_undo(self.waiting.clone(), self.key.clone(), waiter, lost);
+    }
+}
+
+impl State {
+    /// A place in the queue is open, but no more is unknown than was before.
+    fn max_pending(self) -> State {
+        if self == State::Lost { State::Lost } else { State::Pending }
     }
 }
 
@@ -108,28 +175,24 @@ impl<B: Backend> Drop for Claim<B> {
     }
 }
 
-/// What a holder may believe: the ttl less the margin for clocks that run differently.
-pub fn lease(ttl: Duration) -> Duration {
-    ttl.saturating_sub(ttl.mul_f64(DRIFT) + GRANULARITY)
-}
-
-/// Releases `key` under `id` in the background until that is confirmed or the ttl is over.
+/// Leaves the queue before `key`, and releases it if it was granted, in the background until that
+/// is confirmed or the ttl is over.
 ///
-/// `lost`: an attempt was never answered, so it may still be carried out after a release that
-/// found nothing.
-pub fn spawn_undo<B: Backend>(backend: Arc<B>, key: Text, id: Text, ttl: Duration, lost: bool) {
+/// `lost`: an attempt was never answered, so it may still be carried out after a step that found
+/// nothing.
+pub fn spawn_undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, lost: bool) {
     // Without a runtime the process is ending, and the ttl ends the lock.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(undo(backend, key, id, ttl, lost));
+        runtime.spawn(undo(waiting, key, waiter, lost));
     }
 }
 
-async fn undo<B: Backend>(backend: Arc<B>, key: Text, id: Text, ttl: Duration, mut lost: bool) {
+async fn undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, mut lost: bool) {
     let started = Instant::now();
     let mut found_nothing = FIRST_UNDO_PAUSE;
     let mut failed = FIRST_UNDO_PAUSE;
     loop {
-        let pause = match backend.release(&key, &id).await {
+        let pause = match waiting.abandon(&key, &waiter).await {
             Ok(true) => return,
             Ok(false) if !lost => return,
             Ok(false) => &mut found_nothing,
@@ -139,11 +202,11 @@ async fn undo<B: Backend>(backend: Arc<B>, key: Text, id: Text, ttl: Duration, m
                 &mut failed
             }
         };
-        if started.elapsed() >= ttl {
+        if started.elapsed() >= waiter.ttl {
             return;
         }
         sleep(*pause).await;
-        *pause = pause.saturating_mul(UNDO_GROWTH).min(ttl);
+        *pause = pause.saturating_mul(UNDO_GROWTH).min(waiter.ttl);
         failed = failed.min(LONGEST_UNDO_PAUSE);
     }
 }

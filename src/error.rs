@@ -54,6 +54,14 @@ impl Error {
         }
     }
 
+    /// The first word of what Redis answered, if it answered.
+    pub fn redis_code(&self) -> Option<&str> {
+        match self {
+            Error::Redis { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
     /// Whether the same step may succeed a moment later: there was no connection, it broke, or
     /// the server is still reading its data.
     pub fn is_transient(&self) -> bool {

@@ -8,24 +8,42 @@
 //! * [`node`](self) (feature `node`): the binding; converts types, carries completions, knows no rule
 //! * [`registry`]: one [`Locker`] per equal [`Settings`] in a process
 //! * [`locker`]: one call's life: try, wait, give up; release, extend, read
+//!   * [`renewal`]: keeps leases alive, and says when one is over
+//!   * `waiting_acquire`: an acquire that has to wait, in the queue or by polling
+//!   * [`early`]: callers who must not be overtaken
+//!   * [`polling`]: waiting without a queue; [`line`](mod@line): its callers, in order of arrival
+//!   * [`claim`]: the attempts of one acquire; undoes what nobody took
+//!   * [`waiting`]: waiting in the queue: one beat per key, and grants find their waiter
+//!   * [`waiters`]: who of this process waits for which key
+//!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them
 //!   * [`patience`]: how long trouble with the server is borne
 //!   * [`schedule`]: when an acquire tries again and when it stops
-//!   * [`line`](mod@line): the callers of this process that wait for one key, in order of arrival
-//!   * [`claim`]: the attempts of one acquire; undoes what nobody took
+//!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with
 //! * [`backend`]: the atomic steps, in Redis or in memory
-//! * [`error`], [`id`]: words used by all of them
+//! * [`key`], [`error`], [`id`]: words used by all of them
 //!
-//! The rules live in `locker`, `schedule`, `line` and `claim`. They know neither Redis nor Node.
+//! The rules live between `locker` and `clock`. They know neither Redis nor Node.
 
 pub mod backend;
 pub mod claim;
+pub mod clock;
+pub mod early;
 pub mod error;
+pub mod hold;
+pub mod holds;
 pub mod id;
+pub mod key;
+pub mod lease;
 pub mod line;
 pub mod locker;
 pub mod patience;
+pub mod polling;
 pub mod registry;
+pub mod renewal;
 pub mod schedule;
+pub mod waiters;
+pub mod waiting;
+mod waiting_acquire;
 
 #[cfg(feature = "node")]
 mod node;

@@ -28,7 +28,6 @@ struct Line {
 struct State {
     /// By ticket, so that the first entry is the one that arrived first.
     waiting: BTreeMap<u64, Arc<Notify>>,
-    next_ticket: u64,
     /// How often whoever was first has asked the server.
     questions: u64,
     /// The last question that was answered.
@@ -39,18 +38,22 @@ struct State {
 }
 
 impl Lines {
-    /// Takes the last place of the line for `key`; dropping the place leaves the line.
-    pub fn join(&self, key: &Arc<str>) -> Place {
+    /// Takes a place in the line for `key`, before those with a higher ticket; dropping the place
+    /// leaves the line.
+    pub fn join(&self, key: &Arc<str>, ticket: u64) -> Place {
         let wake = Arc::new(Notify::new());
         let mut lines = lock(&self.0);
         let line = lines.entry(key.clone()).or_default().clone();
         let mut state = lock(&line.state);
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
         state.waiting.insert(ticket, wake.clone());
         let questions_before = state.questions;
         drop(state);
         Place { lines: self.clone(), key: key.clone(), line, ticket, wake, questions_before }
+    }
+
+    /// Whether anybody is in line for `key`.
+    pub fn has(&self, key: &str) -> bool {
+        lock(&self.0).contains_key(key)
     }
 
     /// The key may be free now: its first caller should ask without waiting for its next try.
@@ -210,7 +213,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn places_come_first_in_the_order_they_were_taken() {
         let lines = Lines::default();
-        let (first, second, third) = (lines.join(&key()), lines.join(&key()), lines.join(&key()));
+        let (first, second, third) =
+            (lines.join(&key(), 1), lines.join(&key(), 2), lines.join(&key(), 3));
         assert!(first.comes_first(None).await);
         assert!(!second.is_first());
 
@@ -225,7 +229,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn leaving_from_the_middle_does_not_disturb_the_order() {
         let lines = Lines::default();
-        let (first, second, third) = (lines.join(&key()), lines.join(&key()), lines.join(&key()));
+        let (first, second, third) =
+            (lines.join(&key(), 4), lines.join(&key(), 5), lines.join(&key(), 6));
 
         drop(second);
         assert!(first.is_first());
@@ -237,8 +242,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_not_first_in_time_is_told_so_at_that_time() {
         let lines = Lines::default();
-        let _first = lines.join(&key());
-        let second = lines.join(&key());
+        let _first = lines.join(&key(), 7);
+        let second = lines.join(&key(), 8);
         let until = Instant::now() + std::time::Duration::from_secs(3);
 
         assert!(!second.comes_first(Some(until)).await);
@@ -248,12 +253,12 @@ mod tests {
     #[tokio::test]
     async fn an_answer_counts_for_those_who_had_joined() {
         let lines = Lines::default();
-        let first = lines.join(&key());
-        let second = lines.join(&key());
+        let first = lines.join(&key(), 9);
+        let second = lines.join(&key(), 10);
 
         first.asks();
         first.answered();
-        let third = lines.join(&key());
+        let third = lines.join(&key(), 11);
 
         assert_eq!((second.answers(), third.answers()), (1, 0));
     }
@@ -261,10 +266,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_to_a_question_asked_before_joining_does_not_count() {
         let lines = Lines::default();
-        let first = lines.join(&key());
+        let first = lines.join(&key(), 12);
 
         first.asks();
-        let second = lines.join(&key());
+        let second = lines.join(&key(), 13);
         first.answered();
 
         assert_eq!((first.answers(), second.answers()), (1, 0));
@@ -274,7 +279,7 @@ mod tests {
     async fn an_empty_line_leaves_nothing_behind() {
         let lines = Lines::default();
 
-        drop(lines.join(&key()));
+        drop(lines.join(&key(), 14));
 
         assert!(lock(&lines.0).is_empty());
     }

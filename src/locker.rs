@@ -1,16 +1,24 @@
-//! One call's life: try, wait, give up; release, extend, read.
+//! One call's life: try, wait in the queue, give up; release, extend, read.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-use crate::backend::{Backend, Holder, Text};
-use crate::claim::{self, Claim};
-use crate::error::{Cause, Error, Result};
-use crate::line::{Lines, Place};
+use crate::backend::{Backend, Holder, Mode, Text, Token, Waiter};
+use crate::claim::{self, Attempt, Claim};
+use crate::early::EarlyCallers;
+use crate::error::{Error, Result};
+use crate::holds::{End, Holds, Renewal};
+use crate::lease::Grant;
 use crate::patience::{Patience, Trouble};
+use crate::polling::Polling;
+use crate::renewal;
 use crate::schedule::Schedule;
+use crate::waiting::Waiting;
+use crate::waiting_acquire::WaitingAcquire;
 
 /// What an acquire asks for.
 #[derive(Debug, Clone)]
@@ -23,6 +31,10 @@ pub struct Acquire {
     pub ttl: Duration,
     /// When to try again and when to stop.
     pub schedule: Schedule,
+    /// Keeps the lock alive, if wanted.
+    pub renewal: Option<Renewal>,
+    /// Whose lock it is, for [`Holds::of_group`].
+    pub group: u64,
 }
 
 /// A lock that was acquired.
@@ -30,6 +42,8 @@ pub struct Acquire {
 pub struct Lock {
     /// The proof of who holds it.
     pub id: Text,
+    /// Larger than the tokens of all earlier holders; without a queue there are none.
+    pub token: Option<Token>,
     /// How often the server was asked on this caller's behalf.
     pub attempts: u64,
     /// Time from the call to the grant.
@@ -39,61 +53,117 @@ pub struct Lock {
 /// Locks in one store, for all callers of a process that use it.
 #[derive(Debug)]
 pub struct Locker<B: Backend> {
-    backend: Arc<B>,
-    lines: Lines,
-    patience: Duration,
+    pub(crate) waiting: Arc<Waiting<B>>,
+    holds: Arc<Holds>,
+    pub(crate) polling: Polling<B>,
+    /// Whether the server was found to have no queue.
+    pub(crate) polls: AtomicBool,
+    pub(crate) early: EarlyCallers,
+    pub(crate) patience: Duration,
+    waiting_task: Task,
+    renewal_task: Task,
+}
+
+/// A task that is started when it is first needed and ends with its owner.
+#[derive(Debug, Default)]
+struct Task(OnceLock<AbortHandle>);
+
+impl Task {
+    fn start<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce() -> F) {
+        self.0.get_or_init(|| tokio::spawn(task()).abort_handle());
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.get() {
+            task.abort();
+        }
+    }
 }
 
 impl<B: Backend> Locker<B> {
     /// Locks in `backend`; a call fails when it had no answer for as long as `patience`.
     pub fn new(backend: B, patience: Duration) -> Self {
-        Locker { backend: Arc::new(backend), lines: Lines::default(), patience }
+        let waiting = Arc::new(Waiting::new(backend, patience));
+        Locker {
+            polling: Polling::new(waiting.clone(), patience),
+            waiting,
+            holds: Arc::default(),
+            polls: AtomicBool::new(false),
+            early: EarlyCallers::default(),
+            patience,
+            waiting_task: Task::default(),
+            renewal_task: Task::default(),
+        }
+    }
+
+    /// The locks that were acquired here.
+    pub fn holds(&self) -> &Arc<Holds> {
+        &self.holds
     }
 
     /// Where the locks are.
     pub fn backend(&self) -> &B {
-        &self.backend
+        self.waiting.backend()
     }
 
     /// Takes a lock, waiting for it as its schedule says. `None`: somebody else held it all
     /// that time.
     ///
-    /// Dropping the future gives up: the place in line is left, and an attempt that is under
+    /// Dropping the future gives up: the place in the queue is left, and an attempt that is under
     /// way is undone in the background.
     pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
-        let Acquire { key, owner, ttl, mut schedule } = request;
-        let place = self.lines.join(&key);
-        let mut claim = Claim::new(self.backend.clone(), key, owner, ttl);
+        let Acquire { key, owner, ttl, schedule, renewal, group } = request;
+        let mut claim = Claim::new(self.waiting.clone(), key, owner, ttl);
 
         // A key that is free and a server that answers are one question, without the state that
         // waiting takes: what is kept for each lock under way should be small.
-        let mut trouble = None;
-        if place.is_first() && schedule.deadline().is_none() {
+        let mut first = None;
+        let goes_alone = schedule.deadline().is_none() && !self.must_line_up(claim.key());
+        if goes_alone && !self.polls.load(Ordering::Relaxed) {
             let asked = Instant::now();
-            match self.ask(&place, &mut claim).await {
-                Ok(true) => {
-                    let waited = schedule.elapsed();
-                    return Ok(Some(Lock { id: claim.keep(), attempts: 1, waited }));
+            first = match self.attempt(&mut claim, &schedule).await {
+                Ok(Attempt::Held(grant)) => {
+                    return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
                 }
-                Ok(false) if schedule.tried() => return Ok(None),
-                Ok(false) => {}
-                Err(error) => trouble = Some((error, asked)),
-            }
+                Ok(Attempt::Taken) if !schedule.waits() => return Ok(None),
+                Ok(attempt) => Some(Ok(attempt)),
+                Err(error) => Some(Err((error, asked))),
+            };
         }
-        let wait = self.try_for_long(schedule.clone(), &place, &mut claim, trouble);
-        if !Box::pin(wait).await? {
-            return Ok(None);
-        }
-        let attempts = place.answers().max(1);
-        Ok(Some(Lock { id: claim.keep(), attempts, waited: schedule.elapsed() }))
+        let waiter = WaitingAcquire::new(self, &mut claim, &schedule);
+        let (grant, attempts) = Box::pin(waiter.wait(first)).await?;
+        Ok(grant.map(|grant| self.keep(claim, &schedule, grant, attempts, renewal, group)))
     }
 
-    /// Frees a lock. `false`: `id` does not hold it (any more).
+    /// Frees a lock. `false`: `id` does not hold it (any more). When the store cannot be reached, it
+    /// is tried in the background for as long as the lock may live.
     pub async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
+        let hold = self.holds.of(key, id);
+        hold.releasing();
+        let released = self.release_patiently(key, id).await;
+        match &released {
+            Ok(true) => {
+                hold.end(End::Released);
+                self.polling.call_first(key);
+            }
+            Ok(false) => hold.end(End::Taken),
+            Err(error) if error.is_transient() => {
+                let ttl = hold.ttl().unwrap_or(self.patience);
+                let waiter = Waiter { id: id.clone(), owner: "".into(), ttl };
+                claim::spawn_undo(self.waiting.clone(), key.clone(), waiter, true);
+            }
+            Err(_) => hold.not_released(),
+        }
+        released
+    }
+
+    async fn release_patiently(&self, key: &Text, id: &Text) -> Result<bool> {
         let mut patience = Patience::new(self.patience);
         loop {
             let asked = Instant::now();
-            match self.backend.release(key, id).await {
+            match self.waiting.release(key, id).await {
                 Ok(false) => match patience.trouble() {
                     // An earlier try had no answer; it may be the one that released.
                     Some(Trouble { error: error @ Error::Unknown(_), .. }) => {
@@ -101,10 +171,7 @@ impl<B: Backend> Locker<B> {
                     }
                     _ => return Ok(false),
                 },
-                Ok(true) => {
-                    self.lines.call_first(key);
-                    return Ok(true);
-                }
+                Ok(true) => return Ok(true),
                 Err(error) => patience.bear(error, asked).await?,
             }
         }
@@ -114,11 +181,40 @@ impl<B: Backend> Locker<B> {
     /// does not hold it (any more).
     pub async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
         let mut patience = Patience::new(self.patience);
+        let ttl = Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or_default();
+        let hold = self.holds.of(key, id);
+        // What the store is going to refuse changes nothing.
+        let is_refused = milliseconds.fract() != 0.0 || milliseconds.abs() > i64::MAX as f64;
+        if milliseconds <= 0.0 && !is_refused {
+            hold.releasing();
+        }
         loop {
+            let is_told = milliseconds > 0.0 && !is_refused;
+            let extending = is_told.then(|| hold.extending(ttl)).flatten();
             let asked = Instant::now();
-            match self.backend.extend(key, id, milliseconds).await {
-                Err(error) => patience.bear(error, asked).await?,
-                answer => return answer,
+            match self.waiting.extend(key, id, milliseconds).await {
+                Err(error) => {
+                    let outcome = patience.bear(error, asked).await;
+                    let is_unknown = |trouble: &Trouble| matches!(trouble.error, Error::Unknown(_));
+                    if let Some(extending) = extending
+                        && !patience.trouble().is_some_and(is_unknown)
+                    {
+                        hold.not_extended(extending);
+                    }
+                    outcome?;
+                }
+                Ok(true) if milliseconds > 0.0 => {
+                    let is_held = extending.is_none_or(|extending| hold.extended(&extending));
+                    if !is_held {
+                        // Its holder was told already that it is lost.
+                        self.give_back(key.clone(), id.clone(), ttl);
+                    }
+                    return Ok(is_held);
+                }
+                Ok(is_ours) => {
+                    hold.end(if is_ours { End::Released } else { End::Taken });
+                    return Ok(is_ours);
+                }
             }
         }
     }
@@ -128,146 +224,89 @@ impl<B: Backend> Locker<B> {
         let mut patience = Patience::new(self.patience);
         loop {
             let asked = Instant::now();
-            match self.backend.read(key).await {
+            match self.waiting.backend().read(key).await {
                 Err(error) => patience.bear(error, asked).await?,
                 answer => return answer,
             }
         }
     }
 
+    /// How waiting works here; connects to find out.
+    pub async fn mode(&self) -> Result<Mode> {
+        let mut patience = Patience::new(self.patience);
+        let mode = loop {
+            let asked = Instant::now();
+            match self.waiting.backend().mode().await {
+                Err(error) => patience.bear(error, asked).await?,
+                Ok(mode) => break mode,
+            }
+        };
+        if mode == Mode::Queue && !self.subscribed().await {
+            let reason = self.waiting.refusal().map(|error| error.to_string());
+            return Ok(Mode::Classic(reason.unwrap_or_default()));
+        }
+        Ok(mode)
+    }
+
     /// Releases, in the background, a lock that was granted to a caller who is gone.
     pub fn give_back(&self, key: Text, id: Text, ttl: Duration) {
-        claim::spawn_undo(self.backend.clone(), key, id, ttl, false);
+        self.holds.end(&id, End::Released);
+        let waiter = Waiter { id, owner: "".into(), ttl };
+        claim::spawn_undo(self.waiting.clone(), key, waiter, false);
     }
 
-    /// Asks once, for everybody in the line.
-    async fn ask(&self, place: &Place, claim: &mut Claim<B>) -> Result<bool> {
-        place.asks();
-        let granted = claim.attempt().await?;
-        place.answered();
-        Ok(granted)
+    /// Tells `on_end`, once, how a lock ends.
+    pub fn watch(&self, id: &Text, on_end: crate::holds::OnEnd) {
+        self.look_after_holds();
+        self.holds.watch(id, on_end);
     }
 
-    /// Tries as the schedule says and ends at its deadline; `trouble` is what the first try met.
-    /// `false`: the lock stayed taken.
-    async fn try_for_long(
+    /// The caller takes the lock it was granted.
+    fn keep(
         &self,
-        schedule: Schedule,
-        place: &Place,
-        claim: &mut Claim<B>,
-        trouble: Option<(Error, Instant)>,
-    ) -> Result<bool> {
-        let mut patience = Patience::new(self.patience);
-        if let Some((error, asked)) = trouble {
-            self.bear(place, &mut patience, error, asked).await?;
-        }
-        let wait = self.wait(schedule.clone(), place, claim, &mut patience);
-        let outcome = match schedule.deadline() {
-            None => Ok(wait.await),
-            Some(deadline) => timeout_at(deadline, wait).await,
-        };
-        match outcome {
-            Ok(granted) => granted,
-            Err(_) => self.out_of_time(&schedule, place, claim, &patience).await,
-        }
-    }
-
-    /// [`Patience::bear`], and those who wait behind know why.
-    async fn bear(
-        &self,
-        place: &Place,
-        patience: &mut Patience,
-        error: Error,
-        asked: Instant,
-    ) -> Result<()> {
-        let worth_another = patience.note(error, asked);
-        place.fails(patience.trouble());
-        worth_another?;
-        patience.pause().await;
-        Ok(())
-    }
-
-    /// Tries until the lock is ours (`true`) or the schedule is through (`false`).
-    async fn wait(
-        &self,
-        mut schedule: Schedule,
-        place: &Place,
-        claim: &mut Claim<B>,
-        patience: &mut Patience,
-    ) -> Result<bool> {
-        if !place.is_first() {
-            if schedule.deadline().is_some() {
-                // Its first try, which the first of the line makes for it.
-                place.call_first();
-            }
-            if !place.comes_first(schedule.last_try()).await && !self.last_chance(place).await? {
-                return Ok(false);
-            }
-            schedule.skip_missed();
-            if let Some(trouble) = place.trouble() {
-                patience.share(trouble, schedule.started())?;
-            }
-        }
-        loop {
-            let called = match place.last_answer() {
-                Some(answered) => place.called(Some(schedule.next_try(answered))).await,
-                None => false,
-            };
-            let granted = loop {
-                let asked = Instant::now();
-                match self.ask(place, claim).await {
-                    Ok(granted) => break granted,
-                    Err(error) => self.bear(place, patience, error, asked).await?,
-                }
-            };
-            patience.rest();
-            if granted {
-                return Ok(true);
-            }
-            // A try between two of the schedule is a gift and does not use one up.
-            if !called && schedule.tried() {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Somebody was first until the last try was due. Says whether the caller may make that try
-    /// after all; if not, the first of the line was told that the lock is taken, or took it.
-    async fn last_chance(&self, place: &Place) -> Result<bool> {
-        if place.answers() > 0 {
-            return Ok(false);
-        }
-        let silence = || Error::Unreachable(Cause::timeout("no answer", self.patience));
-        timeout(self.patience, place.comes_first_or_hears()).await.map_err(|_| silence())
-    }
-
-    /// What a caller may be told at its deadline: "taken" only if Redis said so.
-    async fn out_of_time(
-        &self,
+        claim: Claim<B>,
         schedule: &Schedule,
-        place: &Place,
-        claim: &Claim<B>,
-        patience: &Patience,
-    ) -> Result<bool> {
-        if let Some(trouble) = patience.trouble() {
-            return Err(trouble.error.clone());
+        grant: Grant,
+        attempts: u64,
+        renewal: Option<Renewal>,
+        group: u64,
+    ) -> Lock {
+        let Waiter { id, ttl, .. } = claim.waiter();
+        self.holds.add(id, claim.key(), &grant, *ttl, group, renewal);
+        if self.holds.next_due().is_some() {
+            self.look_after_holds();
         }
-        if let Some(trouble) = place.trouble() {
-            return Err(trouble.into_error_of_another());
+        Lock { id: claim.keep(), token: grant.token, attempts, waited: schedule.elapsed() }
+    }
+
+    fn look_after_holds(&self) {
+        self.renewal_task.start(|| renewal::run(self.holds.clone(), self.waiting.clone()));
+    }
+
+    /// Whether messages reach us, or will in a moment.
+    pub(crate) async fn subscribed(&self) -> bool {
+        self.waiting_task.start(|| self.waiting.clone().run());
+        self.waiting.subscribed().await
+    }
+
+    /// Whether others of this process came before and have no place in the queue yet.
+    pub(crate) fn must_line_up(&self, key: &Text) -> bool {
+        self.polling.has_line(key) || (self.waiting.is_subscribed() && self.early.any())
+    }
+
+    /// Asks once, for a place in the queue if the call waits and messages reach us.
+    pub(crate) async fn attempt(
+        &self,
+        claim: &mut Claim<B>,
+        schedule: &Schedule,
+    ) -> Result<Attempt> {
+        let wait = schedule.waits() && self.waiting.is_subscribed();
+        claim.watch_out((schedule.waits() && !wait).then(|| self.early.begin()));
+        let attempt = claim.attempt(wait).await?;
+        let is_polling = matches!(attempt, Attempt::NoQueue);
+        if self.polls.load(Ordering::Relaxed) != is_polling {
+            self.polls.store(is_polling, Ordering::Relaxed);
         }
-        if place.answers() > 0 {
-            return Ok(false);
-        }
-        // A store in this process answers at once, however little time there was.
-        if !claim.is_open()
-            && let Ok(Ok(_)) = timeout(Duration::ZERO, self.backend.read(claim.key())).await
-        {
-            return Ok(false);
-        }
-        let cause = Cause::timeout("no answer", schedule.elapsed());
-        Err(match claim.is_open() && self.backend.is_connected() {
-            true => Error::Unknown(cause),
-            false => Error::Unreachable(cause),
-        })
+        Ok(attempt)
     }
 }

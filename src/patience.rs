@@ -8,10 +8,10 @@ use tokio::time::{Instant, sleep};
 use crate::error::{Error, Result};
 
 /// The pause after the first failure; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
+pub const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 /// The longest pause, so that a server that is back is noticed within a second.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What one call has gone through since the server last answered it.
 #[derive(Debug)]

@@ -41,6 +41,22 @@ impl Schedule {
         }
     }
 
+    /// Whether a lock that is taken is waited for.
+    pub fn waits(&self) -> bool {
+        self.max_retries != Some(0)
+    }
+
+    /// The time between two tries where nobody tells when the lock is free.
+    pub fn retry_delay(&self) -> Duration {
+        self.retry_delay
+    }
+
+    /// The instant at which one who waits in a queue leaves it.
+    pub fn gives_up_at(&self) -> Option<Instant> {
+        let timeout = self.timeout.and_then(|timeout| self.started.checked_add(timeout));
+        [timeout, self.last_try()].into_iter().flatten().min()
+    }
+
     /// When the call began.
     pub fn started(&self) -> Instant {
         self.started

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
+
 use crate::error::Result;
 
 pub mod memory;
@@ -15,32 +17,160 @@ pub use redis::Redis;
 /// A key, an id or an owner, handed from layer to layer without copying it.
 pub type Text = Arc<str>;
 
-/// A store of locks. Each step is one atomic decision, and safe to repeat with the same id.
+/// A fencing token: larger than those of all earlier holders.
+pub type Token = u64;
+
+/// The longest a waiter that is told by a message holds the lock before it says that it knows.
+/// A waiter that died unnoticed costs the others this long.
+pub const CLAIM: Duration = Duration::from_secs(2);
+
+/// Who asks for a lock: the same in every step of one acquire call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiter {
+    /// The id under which the lock is held.
+    pub id: Text,
+    /// Free text that says who holds the lock.
+    pub owner: Text,
+    /// How long the lock lives unless it is released or extended.
+    pub ttl: Duration,
+}
+
+/// The answer to [`Backend::acquire`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    /// The lock is ours for its ttl. Without a queue there are no tokens.
+    Held(Option<Token>),
+    /// Somebody else holds it, or is before us.
+    Taken,
+    /// Taken, and we are in the queue. Or not asked to wait, and somebody else was granted it.
+    Waits(View),
+    /// Taken, and this server has no queue: try again later.
+    NoQueue,
+}
+
+/// What a step saw of the lock, after it did its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Who holds the lock.
+    pub held: Held,
+    /// How long until that ends by itself; `None`: never.
+    pub left: Option<Duration>,
+    /// The time on the store's clock.
+    pub at: Duration,
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Nobody.
+    Free,
+    /// One who hands it on.
+    Ours(Handed),
+    /// One who tells nobody when it is free: a version-2 process, or no lock at all.
+    Foreign,
+    /// Nobody; for the moment it is left to version-2 processes.
+    Window,
+}
+
+/// A lock that was handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handed {
+    /// The id of the waiter that has it now.
+    pub id: Text,
+    /// Its token.
+    pub token: Token,
+}
+
+/// The answer to a step that lets go of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// The id does not hold it (any more).
+    No,
+    /// It is not held by this id any more.
+    Yes,
+    /// The same, and a waiter of this process has it now, for its whole ttl.
+    HandedOn(Handed),
+}
+
+/// The answer to [`Backend::beat`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beat {
+    /// The waiter is in the queue, or holds the lock.
+    Known(View),
+    /// The queue has lost the waiter, and perhaps all of this process.
+    Lost(View),
+    /// This server has no queue.
+    NoQueue,
+}
+
+/// What reaches a process without its asking. A message may be lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A waiter of this process holds the lock, for [`CLAIM`] or its ttl if that is shorter, since
+    /// then on the store's clock.
+    Granted(Handed, Duration),
+    /// Something about this key has changed: beat now.
+    Look(Text),
+}
+
+/// The messages of a subscription, until it is lost.
+pub type Messages = UnboundedReceiver<Message>;
+
+/// How waiting works with a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// Waiters queue in the store and are handed the lock.
+    Queue,
+    /// Waiters try again and again, as in version 2, with the reason.
+    Classic(String),
+}
+
+/// One process's way to a store of locks. Each step is one atomic decision, and safe to repeat with
+/// the same id.
 pub trait Backend: Send + Sync + 'static {
-    /// Takes `key` for `id`, or renews it if `id` holds it already. `false`: somebody else
-    /// holds it.
+    /// Takes `key`, or renews it if the waiter holds it already. With `wait` it joins the queue, for
+    /// which the process must be subscribed.
     fn acquire(
         &self,
         key: &Text,
-        id: &Text,
-        owner: &Text,
-        ttl: Duration,
-    ) -> impl Future<Output = Result<bool>> + Send;
+        waiter: &Waiter,
+        wait: bool,
+    ) -> impl Future<Output = Result<Acquired>> + Send;
 
-    /// Frees `key`. `false`: `id` does not hold it.
-    fn release(&self, key: &Text, id: &Text) -> impl Future<Output = Result<bool>> + Send;
+    /// Frees `key` for the first who waits.
+    fn release(&self, key: &Text, id: &Text) -> impl Future<Output = Result<Released>> + Send;
 
-    /// Sets the remaining time of `key` to `milliseconds`; zero or less frees it. `false`: `id`
-    /// does not hold it. A number that is not whole is an error, as it is for `PEXPIRE`.
+    /// Sets the remaining time of `key` to `milliseconds`; zero or less frees it. A number that is
+    /// not whole is an error, as it is for `PEXPIRE`.
     fn extend(
         &self,
         key: &Text,
         id: &Text,
         milliseconds: f64,
-    ) -> impl Future<Output = Result<bool>> + Send;
+    ) -> impl Future<Output = Result<Released>> + Send;
+
+    /// Leaves the queue, and frees `key` if the waiter holds it.
+    fn abandon(&self, key: &Text, waiter: &Waiter)
+    -> impl Future<Output = Result<Released>> + Send;
+
+    /// Says that this process still waits for `key`, the first of its waiters being `first`, and
+    /// would poll every `delay` if nobody told it anything.
+    fn beat(
+        &self,
+        key: &Text,
+        first: &Waiter,
+        delay: Duration,
+    ) -> impl Future<Output = Result<Beat>> + Send;
 
     /// Who holds `key`. `None`: nobody.
     fn read(&self, key: &Text) -> impl Future<Output = Result<Option<Holder>>> + Send;
+
+    /// Opens the way for messages to this process. An error that is not transient means that there
+    /// is none.
+    fn subscribe(&self) -> impl Future<Output = Result<Messages>> + Send;
+
+    /// How waiting works here; connects to find out.
+    fn mode(&self) -> impl Future<Output = Result<Mode>> + Send;
 
     /// Whether a step would be sent now, without connecting first.
     fn is_connected(&self) -> bool;
@@ -68,7 +198,7 @@ pub enum Settings {
 #[derive(Debug)]
 pub enum Store {
     /// In this process.
-    Memory(Arc<Memory>),
+    Memory(memory::Client),
     /// In a Redis server.
     Redis(Box<Redis>),
 }
@@ -77,7 +207,7 @@ impl Store {
     /// The store for `settings`; nothing is connected before the first step.
     pub fn open(settings: &Settings) -> Result<Self> {
         Ok(match settings {
-            Settings::Memory(name) => Store::Memory(Memory::named(name)),
+            Settings::Memory(name) => Store::Memory(Memory::named(name).client()),
             Settings::Redis(settings) => Store::Redis(Box::new(Redis::new((**settings).clone())?)),
         })
     }
@@ -91,33 +221,47 @@ impl Store {
     }
 }
 
+/// Each step goes to the store there is.
+macro_rules! either {
+    ($self:ident.$step:ident($($argument:expr),*)) => {
+        match $self {
+            Store::Memory(store) => store.$step($($argument),*).await,
+            Store::Redis(store) => store.$step($($argument),*).await,
+        }
+    };
+}
+
 impl Backend for Store {
-    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
-        match self {
-            Store::Memory(store) => store.acquire(key, id, owner, ttl).await,
-            Store::Redis(store) => store.acquire(key, id, owner, ttl).await,
-        }
+    async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
+        either!(self.acquire(key, waiter, wait))
     }
 
-    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
-        match self {
-            Store::Memory(store) => store.release(key, id).await,
-            Store::Redis(store) => store.release(key, id).await,
-        }
+    async fn release(&self, key: &Text, id: &Text) -> Result<Released> {
+        either!(self.release(key, id))
     }
 
-    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
-        match self {
-            Store::Memory(store) => store.extend(key, id, milliseconds).await,
-            Store::Redis(store) => store.extend(key, id, milliseconds).await,
-        }
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
+        either!(self.extend(key, id, milliseconds))
+    }
+
+    async fn abandon(&self, key: &Text, waiter: &Waiter) -> Result<Released> {
+        either!(self.abandon(key, waiter))
+    }
+
+    async fn beat(&self, key: &Text, first: &Waiter, delay: Duration) -> Result<Beat> {
+        either!(self.beat(key, first, delay))
     }
 
     async fn read(&self, key: &Text) -> Result<Option<Holder>> {
-        match self {
-            Store::Memory(store) => store.read(key).await,
-            Store::Redis(store) => store.read(key).await,
-        }
+        either!(self.read(key))
+    }
+
+    async fn subscribe(&self) -> Result<Messages> {
+        either!(self.subscribe())
+    }
+
+    async fn mode(&self) -> Result<Mode> {
+        either!(self.mode())
     }
 
     fn is_connected(&self) -> bool {

@@ -1,16 +1,6 @@
--- Take the lock if it is free; if its holder is us already, renew it (a repeated call, a lost reply).
--- returns 1 ours | 0 taken, also by a key of another type | an error
-local function acquire(key, id, owner, ttl)
-  local taken = redis.pcall('EXISTS', key)
-  if taken == 0 then
-    local written = redis.pcall('HMSET', key, 'id', id, 'owner', owner)
-    if written.err then return written end
-    local expires = redis.pcall('PEXPIRE', key, ttl)
-    -- A lock without an end would be for ever.
-    if expires ~= 1 then redis.pcall('DEL', key) end
-    return expires
-  end
-  if taken ~= 1 then return taken end
-  if redis.pcall('HGET', key, 'id') == id then return redis.pcall('PEXPIRE', key, ttl) end
-  return 0
+-- Take the lock if it is free and nobody is before us. What else there is to it is in the queue.
+-- returns the token: ours | 0 taken | as queue/acquire.lua
+local function acquire(lock, queue, id, owner, ttl, wait)
+  if call('EXISTS', lock, queue) == 0 then return take(lock, id, owner, ttl) end
+  return queued().acquire(lock, queue, id, owner, ttl, wait == '1')
 end

@@ -1,7 +1,8 @@
--- Set the remaining time of the lock if, and only if, its id is ours; zero or less deletes it.
--- returns 1 extended | 0 not held by us | an error
-local function extend(key, id, ttl)
-  local holder = redis.pcall('HGET', key, 'id')
-  if holder == id then return redis.pcall('PEXPIRE', key, ttl) end
-  return holder and holder.err and holder or 0
+-- Set the remaining time of the lock if, and only if, its id is ours; zero or less frees it.
+-- returns 1 extended | 0 not held by us | id and token of a waiter of our process that has it now
+local function extend(lock, queue, id, ttl)
+  local holder = call('HMGET', lock, 'id', 'queued')
+  if holder[1] ~= id then return 0 end
+  if not holder[2] then return call('PEXPIRE', lock, ttl) end
+  return queued().extend(lock, queue, ttl, tonumber(holder[2]))
 end

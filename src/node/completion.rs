@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Holder, Store};
+use crate::backend::{Holder, Mode, Store};
 use crate::error::{Error, Result};
+use crate::holds::End;
 use crate::locker::{Lock, Locker};
 
-/// The numbers of one completion: the call's number, the outcome, two values, and the lengths
-/// of four texts in UTF-16 units, −1 for a text that is absent. `lib/engine.js` reads them.
-pub const FIELDS: usize = 8;
+/// The numbers of one completion: the call's number, the outcome, three values, and the
+/// lengths of four texts in UTF-16 units, −1 for a text that is absent. `lib/engine.js` reads them.
+pub const FIELDS: usize = 9;
 
 /// The end of one call.
 pub struct Completion {
@@ -36,6 +37,10 @@ pub enum Outcome {
     Failed(Error),
     /// The call was cancelled, and nothing is left of it.
     Cancelled,
+    /// How waiting works.
+    Mode(Mode),
+    /// Not the end of a call: a lock that was watched ended.
+    Ended(End),
     /// Not the end of a call: the credentials of a provider are needed.
     Ask {
         /// The number JavaScript gave the provider.
@@ -66,6 +71,19 @@ impl Grant {
 }
 
 impl Outcome {
+    /// Whether a call ends with this.
+    pub fn is_end_of_call(&self) -> bool {
+        !matches!(self, Outcome::Ask { .. } | Outcome::Ended(_) | Outcome::Opened)
+    }
+
+    /// The outcome of a question how waiting works.
+    pub fn of_mode(answer: Result<Mode>) -> Self {
+        match answer {
+            Ok(mode) => Outcome::Mode(mode),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
     /// The outcome of a call that asks for a yes or no.
     pub fn of_answer(answer: Result<bool>) -> Self {
         match answer {
@@ -86,41 +104,55 @@ impl Outcome {
 }
 
 impl Completion {
-    /// Whether a call ends with it.
-    pub fn is_end(&self) -> bool {
-        !matches!(self.outcome, Outcome::Ask { .. } | Outcome::Opened)
-    }
-
     /// Writes the numbers into `record` and appends the texts to `texts`.
     pub fn write(self, record: &mut [f64], texts: &mut String) {
-        let (outcome, values, written): (u8, [f64; 2], [Option<&str>; 4]);
+        let (outcome, values, written): (u8, [f64; 3], [Option<&str>; 4]);
         match &self.outcome {
             Outcome::Granted(Grant { lock, .. }) => {
                 outcome = 1;
                 // Whole milliseconds, as version 2 counted them.
-                values = [lock.attempts as f64, lock.waited.as_millis() as f64];
+                let token = lock.token.map_or(0.0, |token| token as f64);
+                values = [lock.attempts as f64, lock.waited.as_millis() as f64, token];
                 written = [Some(&lock.id), None, None, None];
             }
-            Outcome::No => (outcome, values, written) = (2, [0.0; 2], [None; 4]),
-            Outcome::Yes => (outcome, values, written) = (3, [0.0; 2], [None; 4]),
+            Outcome::No => (outcome, values, written) = (2, [0.0; 3], [None; 4]),
+            Outcome::Yes => (outcome, values, written) = (3, [0.0; 3], [None; 4]),
             Outcome::Held(holder) => {
                 outcome = 4;
-                values = [0.0; 2];
+                values = [0.0; 3];
                 written = [Some(&holder.id), holder.owner.as_deref(), None, None];
             }
-            Outcome::Free => (outcome, values, written) = (5, [0.0; 2], [None; 4]),
-            Outcome::Cancelled => (outcome, values, written) = (6, [0.0; 2], [None; 4]),
+            Outcome::Free => (outcome, values, written) = (5, [0.0; 3], [None; 4]),
+            Outcome::Cancelled => (outcome, values, written) = (6, [0.0; 3], [None; 4]),
             Outcome::Ask { provider } => {
                 outcome = 7;
-                values = [f64::from(*provider), 0.0];
+                values = [f64::from(*provider), 0.0, 0.0];
                 written = [None; 4];
             }
-            Outcome::Opened => (outcome, values, written) = (9, [0.0; 2], [None; 4]),
+            Outcome::Opened => (outcome, values, written) = (11, [0.0; 3], [None; 4]),
+            Outcome::Ended(end) => {
+                outcome = 9;
+                let kind = match end {
+                    End::Released => 0.0,
+                    End::Taken => 1.0,
+                    End::Over => 2.0,
+                };
+                values = [kind, 0.0, 0.0];
+                written = [None; 4];
+            }
+            Outcome::Mode(mode) => {
+                outcome = 10;
+                values = [0.0; 3];
+                written = match mode {
+                    Mode::Queue => [None; 4],
+                    Mode::Classic(reason) => [Some(reason), None, None, None],
+                };
+            }
             Outcome::Failed(error) => {
                 let message = error.to_string();
                 let (detail, reason) = detail(error);
                 let texts_of_error = [Some(error.code()), Some(&message), detail, reason];
-                return put(record, texts, self.call, 8, [0.0; 2], texts_of_error);
+                return put(record, texts, self.call, 8, [0.0; 3], texts_of_error);
             }
         }
         put(record, texts, self.call, outcome, values, written);
@@ -144,13 +176,13 @@ fn put(
     texts: &mut String,
     call: u32,
     outcome: u8,
-    values: [f64; 2],
+    values: [f64; 3],
     written: [Option<&str>; 4],
 ) {
     record[0] = f64::from(call);
     record[1] = f64::from(outcome);
-    record[2..4].copy_from_slice(&values);
-    for (field, text) in record[4..FIELDS].iter_mut().zip(written) {
+    record[2..5].copy_from_slice(&values);
+    for (field, text) in record[5..FIELDS].iter_mut().zip(written) {
         *field = match text {
             None => -1.0,
             Some(text) => {
@@ -176,7 +208,7 @@ mod tests {
 
         Completion { call: 7, outcome: Outcome::Held(holder) }.write(&mut record, &mut texts);
 
-        assert_eq!(record, [7.0, 4.0, 0.0, 0.0, 2.0, 6.0, -1.0, -1.0]);
+        assert_eq!(record, [7.0, 4.0, 0.0, 0.0, 0.0, 2.0, 6.0, -1.0, -1.0]);
         assert_eq!(texts, "beforec1Zoë 🔒");
     }
 }

@@ -16,6 +16,7 @@ use crate::backend::Store;
 use crate::backend::redis::direct::{self, Direct};
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error};
+use crate::holds::{End, Holds, State};
 use crate::locker::Locker;
 use crate::registry;
 
@@ -28,6 +29,8 @@ const MOST_DIRECT: u32 = 8;
 pub struct NativeEngine {
     environment: Arc<Environment>,
     lockers: HashMap<u32, Opened>,
+    /// What is held in lockers that were closed.
+    closed: HashMap<u32, Arc<Holds>>,
     next_locker: u32,
     /// Whether JavaScript can read from a connection that it did not open.
     has_direct_links: bool,
@@ -46,7 +49,8 @@ impl NativeEngine {
     pub fn new(env: Env, wake: Waker, has_direct_links: bool) -> napi::Result<Self> {
         let environment = Environment::new(&env, wake);
         env.add_env_cleanup_hook(environment.clone(), |environment| environment.close())?;
-        Ok(NativeEngine { environment, lockers: HashMap::new(), next_locker: 0, has_direct_links })
+        let (lockers, closed) = Default::default();
+        Ok(NativeEngine { environment, lockers, closed, next_locker: 0, has_direct_links })
     }
 
     /// Opens the locks that `settings` name and returns the number of their locker; equal
@@ -74,13 +78,22 @@ impl NativeEngine {
         Ok(number)
     }
 
-    /// Lets go of a locker; its connection closes when nobody else uses it.
+    /// Closes a locker; its connection closes when nobody else uses it. What is held there is still
+    /// known.
     #[napi(catch_unwind)]
     pub fn close(&mut self, locker: u32) {
         let _runtime = runtime::handle().enter();
         if let Some(opened) = self.lockers.remove(&locker) {
             self.environment.links().let_go(&opened.locker);
+            self.closed.insert(locker, opened.locker.holds().clone());
         }
+    }
+
+    /// Forgets a locker.
+    #[napi(catch_unwind)]
+    pub fn drop_locker(&mut self, locker: u32) {
+        self.close(locker);
+        self.closed.remove(&locker);
     }
 
     /// Starts `count` calls, whose numbers and texts `lib/outbox.js` wrote.
@@ -93,7 +106,8 @@ impl NativeEngine {
         let mut elsewhere = None;
         let numbers = &numbers[..count as usize * submission::FIELDS];
         self.environment.expect(&env, count);
-        for Submission { call, locker: number, work } in submission::read(numbers, &texts) {
+        let owner = self.environment.owner();
+        for Submission { call, locker: number, work } in submission::read(numbers, &texts, &owner) {
             let opened = self.lockers.get(&number);
             let way = opened.and_then(|opened| opened.direct.as_ref());
             let locker = opened.map(|opened| opened.locker.clone());
@@ -234,5 +248,66 @@ impl NativeEngine {
             None => Ok(password.map(|password| Login { username, password })),
         };
         self.environment.answer(request, login);
+    }
+
+    /// The milliseconds a holder may still believe in its lock, zero if there is no such lock.
+    #[napi(catch_unwind)]
+    pub fn remaining(&self, locker: u32, id: String) -> f64 {
+        let remaining = self.holds(locker).map(|holds| holds.remaining(&id));
+        remaining.map_or(0.0, |remaining| remaining.as_secs_f64() * 1000.0)
+    }
+
+    /// What a holder may know of its lock: 0 held, 1 suspect, 2 lost, 3 none is held here.
+    #[napi(catch_unwind)]
+    pub fn state(&self, locker: u32, id: String) -> u32 {
+        match self.holds(locker).map(|holds| holds.state(&id)) {
+            Some(State::Held) => 0,
+            Some(State::Suspect) => 1,
+            Some(State::Lost) => 2,
+            Some(State::Gone) | None => 3,
+        }
+    }
+
+    /// The milliseconds a lock's time to live was last set to, −1 if there is no such lock.
+    #[napi(catch_unwind)]
+    pub fn ttl(&self, locker: u32, id: String) -> f64 {
+        let ttl = self.holds(locker).and_then(|holds| holds.ttl(&id));
+        ttl.map_or(-1.0, |ttl| ttl.as_millis() as f64)
+    }
+
+    /// Posts, once, how a lock ended, under a number of JavaScript's.
+    #[napi(catch_unwind)]
+    pub fn watch(&self, locker: u32, id: String, number: u32) {
+        let environment = self.environment.clone();
+        let on_end = Box::new(move |end| environment.ended(number, end));
+        let Some(locker) = self.locker(locker) else { return on_end(End::Over) };
+        let _runtime = runtime::handle().enter();
+        locker.watch(&id.into(), on_end);
+    }
+
+    /// Renews a lock no more.
+    #[napi(catch_unwind)]
+    pub fn forget(&self, locker: u32, id: String) {
+        if let Some(locker) = self.locker(locker) {
+            locker.holds().forget(&id.into());
+        }
+    }
+
+    /// The keys and ids, in turn, of the locks held in a group.
+    #[napi(catch_unwind)]
+    pub fn held(&self, locker: u32, group: u32) -> Vec<String> {
+        let Some(locker) = self.locker(locker) else { return Vec::new() };
+        let held = locker.holds().of_group(self.environment.owner().group(group));
+        held.into_iter().flat_map(|(key, id)| [key.to_string(), id.to_string()]).collect()
+    }
+}
+
+impl NativeEngine {
+    fn holds(&self, number: u32) -> Option<&Arc<Holds>> {
+        self.locker(number).map(|locker| locker.holds()).or_else(|| self.closed.get(&number))
+    }
+
+    fn locker(&self, number: u32) -> Option<&Arc<Locker<Store>>> {
+        self.lockers.get(&number).map(|opened| &opened.locker)
     }
 }

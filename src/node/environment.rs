@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use napi::Status;
 use napi::bindgen_prelude::Env;
@@ -14,8 +14,10 @@ use super::completion::{Completion, FIELDS, Outcome};
 use super::home::{Home, Task};
 use super::links::Links;
 use super::runtime::{self, Command};
+use super::submission::Owner;
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error, Result};
+use crate::holds::End;
 
 /// Wakes the environment's event loop.
 pub type Waker = ThreadsafeFunction<(), (), (), Status, false>;
@@ -36,7 +38,13 @@ pub struct Environment {
     on_the_way: AtomicUsize,
     /// The direct links of the own thread.
     links: Mutex<Links>,
+    /// Its number in the process.
+    number: u32,
+    /// Gone when nobody is left here who could release a lock.
+    alive: Mutex<Option<Arc<()>>>,
 }
+
+static ENVIRONMENTS: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Default)]
 struct Mailbox {
@@ -65,9 +73,23 @@ impl Environment {
             at_home: Mutex::default(),
             on_the_way: AtomicUsize::new(0),
             links: Mutex::default(),
+            number: ENVIRONMENTS.fetch_add(1, Ordering::Relaxed),
+            alive: Mutex::new(Some(Arc::default())),
         };
         environment.keep_alive(env, false);
         Arc::new(environment)
+    }
+
+    /// Whose locks the calls of this environment take.
+    pub fn owner(&self) -> Owner {
+        let alive = lock(&self.alive).as_ref().map_or_else(Weak::new, Arc::downgrade);
+        Owner { number: self.number, alive }
+    }
+
+    /// Tells JavaScript that the lock it watches under `number` has ended.
+    pub fn ended(self: &Arc<Self>, number: u32, end: End) {
+        let completion = Completion { call: number, outcome: Outcome::Ended(end) };
+        self.post(lock(&self.mailbox), completion);
     }
 
     /// JavaScript waits for the completions of `count` more calls.
@@ -106,8 +128,9 @@ impl Environment {
         }
         let mut taken = lock(&self.taken);
         let mut mailbox = lock(&self.mailbox);
-        let is_its_end =
-            |completion: &&mut Completion| completion.call == call && completion.is_end();
+        let is_its_end = |completion: &&mut Completion| {
+            completion.call == call && completion.outcome.is_end_of_call()
+        };
         match taken.iter_mut().chain(&mut mailbox.full).find(is_its_end) {
             Some(completion) => {
                 if matches!(completion.outcome, Outcome::Granted(_)) {
@@ -135,7 +158,7 @@ impl Environment {
         let mut texts = String::with_capacity(32 * most);
         let mut ended = 0;
         for (completion, record) in taken.drain(..most).zip(records.chunks_exact_mut(FIELDS)) {
-            ended += u32::from(completion.is_end());
+            ended += u32::from(completion.outcome.is_end_of_call());
             completion.write(record, &mut texts);
         }
         *count = most as f64;
@@ -162,6 +185,7 @@ impl Environment {
         runtime::handle().spawn(async move { links.iter().for_each(|link| link.close()) });
 
         let mut taken = lock(&self.taken);
+        lock(&self.alive).take();
         let mut mailbox = lock(&self.mailbox);
         mailbox.asked.clear();
         for (_, (call, is_acquire)) in mailbox.running.drain() {

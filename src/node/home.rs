@@ -1,7 +1,7 @@
-//! A call at home: on the thread of its JavaScript, until it is woken for the first time. Mostly
-//! that is by the reply to its first step, which came over this thread's direct link, and ends it.
-//! One that then has to wait for more, or that anything else wakes, moves to the tokio thread,
-//! which a blocked event loop does not stop.
+//! A call at home: on the thread of its JavaScript, for as long as only that thread wakes it. Mostly
+//! that is by the reply to its first step, which came over this thread's direct link, and ends it;
+//! or by the reply to another call's release, which hands it the lock. One that anything else wakes
+//! moves to the tokio thread, which a blocked event loop does not stop.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ pub fn begin(
     let reply = Reply::new(environment.clone(), number);
     let place = Mutex::new(Place::Here(Box::pin(carry_out(reply, locker, work))));
     let call = Arc::new(Home { number, is_acquire, environment, place });
-    direct.carry(|| call.poll(true));
+    direct.carry(|| call.poll());
 }
 
 /// Hands replies out with `receive`, and goes on with the calls they are for.
@@ -70,8 +70,7 @@ pub fn answer(environment: &Arc<Environment>, receive: impl FnOnce()) {
     let _reset = Reset;
     receive();
     while let Some(call) = next_answered() {
-        // What is ahead of it now takes its time.
-        call.poll(false);
+        call.poll();
     }
 }
 
@@ -90,9 +89,8 @@ impl Drop for Reset {
 }
 
 impl Home {
-    /// Polls the call if it is here. One that has not ended `stays`, unless it was woken
-    /// meanwhile, or it moves.
-    fn poll(self: &Arc<Self>, stays: bool) {
+    /// Polls the call if it is here. One that has not ended stays, unless it was woken meanwhile.
+    fn poll(self: &Arc<Self>) {
         let Some(mut task) = self.take(Place::Polled { woken: false }) else { return };
         let waker = Waker::from(self.clone());
         let mut context = Context::from_waker(&waker);
@@ -101,7 +99,7 @@ impl Home {
         let is_pending = matches!(polled, Ok(Poll::Pending));
 
         let mut place = self.place();
-        if is_pending && stays && matches!(*place, Place::Polled { woken: false }) {
+        if is_pending && matches!(*place, Place::Polled { woken: false }) {
             self.environment.at_home().insert(self.number, self.clone());
             *place = Place::Here(task);
             return;

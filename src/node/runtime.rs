@@ -65,6 +65,8 @@ pub enum Work {
         /// The lock's key.
         key: Text,
     },
+    /// [`Locker::mode`].
+    Mode,
 }
 
 /// Who asks, and for what.
@@ -194,6 +196,7 @@ pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
             Outcome::of_answer(locker.extend(&key, &id, milliseconds).await)
         }
         Work::Read { key } => Outcome::of_read(locker.read(&key).await),
+        Work::Mode => Outcome::of_mode(locker.mode().await),
     };
     reply.send(outcome);
 }

@@ -2,16 +2,33 @@
 //! in one string. An own crossing for each would cost more than all the rest of the call on
 //! JavaScript's thread.
 
-use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 
 use super::runtime::Work;
+use crate::holds::Renewal;
 use crate::locker::Acquire;
 use crate::schedule::Schedule;
 
-/// The numbers of one call: its own, the operation, the locker's, four values, and the lengths of
+/// The numbers of one call: its own, the operation, the locker's, six values, and the lengths of
 /// two texts in UTF-16 units. `lib/outbox.js` writes them.
-pub const FIELDS: usize = 9;
+pub const FIELDS: usize = 11;
+
+/// The environment whose locks these will be.
+#[derive(Debug, Default, Clone)]
+pub struct Owner {
+    /// Its number in the process.
+    pub number: u32,
+    /// Gone when it is.
+    pub alive: Weak<()>,
+}
+
+impl Owner {
+    /// A number in the process for a number of the environment's own.
+    pub fn group(&self, number: u32) -> u64 {
+        u64::from(self.number) << 32 | u64::from(number)
+    }
+}
 
 /// One call, as JavaScript submitted it.
 pub struct Submission {
@@ -25,7 +42,11 @@ pub struct Submission {
 
 /// Reads the calls in `numbers`, whose texts follow each other in `texts`, each with a NUL after
 /// it: so no half of a character at the end of one can meet its other half in the next.
-pub fn read<'a>(numbers: &'a [f64], texts: &'a str) -> impl Iterator<Item = Submission> + 'a {
+pub fn read<'a>(
+    numbers: &'a [f64],
+    texts: &'a str,
+    owner: &'a Owner,
+) -> impl Iterator<Item = Submission> + 'a {
     let mut texts = Texts { rest: texts, is_ascii: texts.is_ascii() };
     numbers.chunks_exact(FIELDS).map(move |record| {
         let [call, operation, locker, values @ .., key, other] = record else {
@@ -34,25 +55,36 @@ pub fn read<'a>(numbers: &'a [f64], texts: &'a str) -> impl Iterator<Item = Subm
         let key = texts.next(*key);
         let other = texts.next(*other);
         let work = match *operation as u8 {
-            1 => Work::Acquire(acquire(key, other, values)),
+            1 => Work::Acquire(acquire(key, other, values, owner)),
             2 => Work::Release { key: key.into(), id: other.into() },
             3 => {
                 let milliseconds = values[0];
                 Work::Extend { key: key.into(), id: other.into(), milliseconds }
             }
-            _ => Work::Read { key: key.into() },
+            4 => Work::Read { key: key.into() },
+            _ => Work::Mode,
         };
         Submission { call: *call as u32, locker: *locker as u32, work }
     })
 }
 
-/// The values of an acquire are milliseconds, save the number of retries; the last two may be
-/// infinite.
-fn acquire(key: &str, owner: &str, values: &[f64]) -> Acquire {
+/// The values of an acquire: its ttl, the time between two tries, their number, the end of the call,
+/// the longest hold under renewal (zero: no renewal), the group. Those in the middle may be infinite.
+fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
     let retries = values[2].is_finite().then_some(values[2] as u32);
     let timeout = values[3].is_finite().then(|| milliseconds(values[3]));
-    let schedule = Schedule::new(milliseconds(values[1]), retries, timeout);
-    Acquire { key: key.into(), owner: Arc::from(owner), ttl: milliseconds(values[0]), schedule }
+    let renewal = (values[4] > 0.0).then(|| Renewal {
+        max_hold: values[4].is_finite().then(|| milliseconds(values[4])),
+        holder: holder.alive.clone(),
+    });
+    Acquire {
+        key: key.into(),
+        owner: owner.into(),
+        ttl: milliseconds(values[0]),
+        schedule: Schedule::new(milliseconds(values[1]), retries, timeout),
+        renewal,
+        group: holder.group(values[5] as u32),
+    }
 }
 
 fn milliseconds(number: f64) -> Duration {
@@ -98,7 +130,9 @@ mod tests {
 
     fn release(call: f64, key: &str, id: &str) -> ([f64; FIELDS], String) {
         let units = |text: &str| text.encode_utf16().count() as f64;
-        let numbers = [call, 2.0, 5.0, 0.0, 0.0, 0.0, 0.0, units(key), units(id)];
+        let mut numbers = [0.0; FIELDS];
+        numbers[..3].copy_from_slice(&[call, 2.0, 5.0]);
+        numbers[FIELDS - 2..].copy_from_slice(&[units(key), units(id)]);
         (numbers, format!("{key}\0{id}\0"))
     }
 
@@ -110,7 +144,8 @@ mod tests {
         let numbers: Vec<f64> = records.iter().flat_map(|(numbers, _)| *numbers).collect();
         let texts: String = records.iter().map(|(_, texts)| texts.as_str()).collect();
 
-        let read: Vec<_> = read(&numbers, &texts)
+        let owner = Owner::default();
+        let read: Vec<_> = read(&numbers, &texts, &owner)
             .map(|submission| match submission.work {
                 Work::Release { key, id } => (submission.call, key.to_string(), id.to_string()),
                 _ => panic!("a release was submitted"),

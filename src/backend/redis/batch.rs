@@ -3,7 +3,7 @@
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
-use super::script;
+use super::script::{self, Dialect};
 use super::step::{self, Action, Step};
 use crate::error::{Error, Result};
 
@@ -52,11 +52,11 @@ impl Batch {
         }
     }
 
-    /// The command, with the text of the script if it goes `in_full`.
-    pub fn command(&self, in_full: bool) -> Cmd {
+    /// The command, as `dialect` says.
+    pub fn command(&self, dialect: Dialect<'_>) -> Cmd {
         match self.lone_look() {
             Some(key) => script::look(key),
-            None => script::command(self.0.iter().map(|one| &one.step), in_full),
+            None => script::command(self.0.iter().map(|one| &one.step), dialect),
         }
     }
 
@@ -102,6 +102,11 @@ impl Batch {
     /// Whether a step of the lock with this id is among them.
     pub fn concerns(&self, id: &str) -> bool {
         self.0.iter().any(|pending| pending.step.concerns(id))
+    }
+
+    /// Whether somebody waits.
+    pub fn waits(&self) -> bool {
+        self.0.iter().any(|pending| pending.step.waits())
     }
 
     /// The key of a batch that only looks who holds it, which takes no script.

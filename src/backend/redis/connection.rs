@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
 
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +14,10 @@ use super::batch::{self, Batch, Pending};
 use super::direct::{self, Direct};
 use super::link::Link;
 use super::opener::{NextTry, Opener};
+use super::script;
 use super::settings::Settings;
 use super::step::{Action, Step};
+use crate::backend::Waiter;
 use crate::error::{Cause, Error, Result};
 
 /// The most steps that leave in one write: bounds the memory of a burst.
@@ -58,6 +59,11 @@ impl Connection {
         answered.await.unwrap_or_else(|_| Err(Error::Unknown(Cause::new("the connection ended"))))
     }
 
+    /// What makes connections to the same server.
+    pub fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
     /// Whether there is a connection now.
     pub fn is_open(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
@@ -78,8 +84,10 @@ impl Connection {
 
     /// Puts a release on the direct link where its acquire is under way, or returns it.
     fn follow(&self, pending: Pending) -> Option<Pending> {
-        let Action::Release { id } = &pending.step.action else { return Some(pending) };
-        let id = id.clone();
+        let id = match &pending.step.action {
+            Action::Release { id } | Action::Abandon { waiter: Waiter { id, .. } } => id.clone(),
+            _ => return Some(pending),
+        };
         self.directs().iter().try_fold(pending, |pending, direct| direct.follow(&id, pending))
     }
 
@@ -142,7 +150,7 @@ impl Worker {
             let together = std::mem::take(&mut together);
             match link {
                 Ok(link) => {
-                    tokio::spawn(send(link, together, self.opener.command_timeout()));
+                    tokio::spawn(send(link, self.opener.clone(), together));
                 }
                 Err(error) => batch::fail(together, &error),
             }
@@ -166,21 +174,30 @@ impl Worker {
 }
 
 /// Sends the steps in one write, a few to a script, and hands out their answers.
-async fn send(link: Link, steps: Vec<Pending>, limit: Duration) {
+async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
     let mut batches = Batch::of(steps);
     let mut in_full = link.sends_in_full();
+    let mut asks = batches.iter().any(Batch::waits) && opener.server().asks_for_version_2();
     while !batches.is_empty() {
         let mut pipeline = redis::Pipeline::with_capacity(batches.len());
         for batch in &batches {
-            pipeline.add_command(batch.command(in_full));
+            pipeline.add_command(batch.command(opener.dialect(in_full)));
         }
-        let replies = match link.ask(&pipeline, limit).await {
+        if asks {
+            pipeline.add_command(script::find_version_2());
+        }
+        let mut replies = match link.ask(&pipeline, opener.command_timeout()).await {
             Ok(replies) => replies,
             Err(cause) => {
                 let error = Error::Unknown(cause);
                 return batches.into_iter().for_each(|batch| batch.fail(&error));
             }
         };
+        if std::mem::take(&mut asks)
+            && let Some(reply) = replies.pop()
+        {
+            opener.server().found_version_2(&reply);
+        }
         let mut again = Vec::new();
         for (batch, reply) in batches.into_iter().zip(replies) {
             let settled = batch.settle(reply, in_full);

@@ -181,7 +181,7 @@ impl Direct {
             return None;
         }
         let (descriptor, socket) = handover.split();
-        state.phase = Phase::Open(Wire::new(socket));
+        state.phase = Phase::Open(Wire::new(self.opener.clone(), socket));
         self.send(&mut state);
         Some(descriptor)
     }

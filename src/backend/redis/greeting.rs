@@ -4,6 +4,7 @@ use redis::Pipeline;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::reply::Replies;
+use super::server::Server;
 use super::settings::Login;
 use super::{script, step};
 use crate::error::{Cause, Error, Result};
@@ -18,39 +19,62 @@ const NO_PASSWORD_SET: [&str; 2] = ["without any password configured", "no passw
 /// More than the replies take, unless a refusal is long.
 const ROOM: usize = 512;
 
-/// Logs in, chooses the database and loads the script.
+/// Logs in, chooses the database, loads the scripts, and finds out what the server can do.
 pub async fn greet(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
     login: Option<&Login>,
     database: u32,
+    process: &str,
+    server: &Server,
 ) -> Result<()> {
+    let mut greeting = Pipeline::new();
+    if database != 0 {
+        greeting.cmd("SELECT").arg(database);
+    }
+    for load in script::load() {
+        greeting.add_command(load);
+    }
+    greeting.add_command(script::find_version_2()).add_command(script::probe(process));
+
+    let mut replies = log_in(stream, login, greeting).await?;
+    if let Some(probe) = replies.pop() {
+        server.probed(probe);
+    }
+    if let Some(found) = replies.pop() {
+        server.found_version_2(&found);
+    }
+    match replies.into_iter().next() {
+        Some(selected) if database != 0 => step::reply(selected).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Logs in, and returns the replies to the commands of `then`. They are not sent before: a server
+/// hangs up on a long command of somebody it does not know.
+pub async fn log_in(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
+    login: Option<&Login>,
+    then: Pipeline,
+) -> Result<Vec<redis::Value>> {
     let mut greeting = Pipeline::new();
     if let Some(Login { username, password }) = login {
         greeting.cmd("AUTH").arg(username).arg(password);
     }
-    if database != 0 {
-        greeting.cmd("SELECT").arg(database);
-    }
-    // A help to people, and to the first call; a server may refuse them.
+    // A help to people, which a server may refuse.
     greeting.cmd("CLIENT").arg("SETNAME").arg(NAME);
-    greeting.add_command(script::load());
 
-    let replies = exchange(stream, &greeting).await.map_err(Error::Unreachable)?;
-    let mut replies = replies.into_iter().map(step::reply);
+    let mut replies = exchange(stream, &greeting).await.map_err(Error::Unreachable)?.into_iter();
     if let Some(login) = login
         && let Some(reply) = replies.next()
     {
-        authenticated(login, reply)?;
+        authenticated(login, step::reply(reply))?;
     }
-    if database != 0
-        && let Some(reply) = replies.next()
-    {
-        reply?;
+    if let Some(named) = replies.next() {
+        must_not_be_no_auth(&named)?;
     }
-    match replies.find(is_no_auth) {
-        Some(refusal) => refusal.map(drop),
-        None => Ok(()),
-    }
+    let replies = exchange(stream, &then).await.map_err(Error::Unreachable)?;
+    replies.iter().try_for_each(must_not_be_no_auth)?;
+    Ok(replies)
 }
 
 /// Sends the commands of `pipeline` and waits for a reply to each.
@@ -79,9 +103,12 @@ async fn exchange(
     }
 }
 
-/// Nothing can be done before authenticating; the server would hang up on a long command.
-fn is_no_auth(reply: &Result<redis::Value>) -> bool {
-    matches!(reply, Err(Error::Redis { code, .. }) if code == "NOAUTH")
+/// Nothing can be done before authenticating.
+fn must_not_be_no_auth(reply: &redis::Value) -> Result<()> {
+    match step::reply(reply.clone()) {
+        Err(error @ Error::Redis { .. }) if error.redis_code() == Some("NOAUTH") => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Understands the reply to `AUTH`.

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use super::{Backend, Holder, Text};
-use crate::error::Result;
+use super::{Acquired, Backend, Beat, Holder, Messages, Mode, Released, Text, Waiter};
+use crate::error::{Error, Result};
 
 mod batch;
 mod connection;
 pub mod direct;
 mod greeting;
 mod link;
+mod messages;
 mod opener;
 mod reply;
 mod script;
+mod server;
 pub mod settings;
 mod socket;
 mod step;
@@ -53,25 +55,47 @@ impl Redis {
 }
 
 impl Backend for Redis {
-    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
-        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let action = Action::Acquire { id: id.clone(), owner: owner.clone(), ttl };
-        step::done(self.ask(key, action).await?)
+    async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
+        let action = Action::Acquire { waiter: waiter.clone(), wait };
+        step::acquired(self.ask(key, action).await?)
     }
 
-    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
+    async fn release(&self, key: &Text, id: &Text) -> Result<Released> {
         let action = Action::Release { id: id.clone() };
-        step::done(self.ask(key, action).await?)
+        step::released(self.ask(key, action).await?)
     }
 
-    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
-        let milliseconds = milliseconds.to_string();
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
+        // Redis knows no negative zero.
+        let milliseconds = (milliseconds + 0.0).to_string();
         let action = Action::Extend { id: id.clone(), milliseconds };
-        step::done(self.ask(key, action).await?)
+        step::released(self.ask(key, action).await?)
+    }
+
+    async fn abandon(&self, key: &Text, waiter: &Waiter) -> Result<Released> {
+        let action = Action::Abandon { waiter: waiter.clone() };
+        step::released(self.ask(key, action).await?)
+    }
+
+    async fn beat(&self, key: &Text, first: &Waiter, delay: Duration) -> Result<Beat> {
+        let action = Action::Beat { first: first.clone(), delay };
+        step::beaten(self.ask(key, action).await?)
     }
 
     async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         step::holder(self.ask(key, Action::Read).await?)
+    }
+
+    async fn subscribe(&self) -> Result<Messages> {
+        messages::subscribe(self.connection.opener()).await
+    }
+
+    async fn mode(&self) -> Result<Mode> {
+        // Any step connects; whether it is allowed does not matter.
+        match self.ask(self.connection.opener().process(), Action::Read).await {
+            Ok(_) | Err(Error::Redis { .. }) => Ok(self.connection.opener().server().mode()),
+            Err(error) => Err(error),
+        }
     }
 
     fn is_connected(&self) -> bool {

@@ -3,15 +3,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use redis::{Cmd, Pipeline};
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::greeting::greet;
+use super::greeting;
 use super::link::Link;
+use super::script::Dialect;
+use super::server::Server;
 use super::settings::{Credentials, Login, Settings};
 use super::socket::Handover;
-use super::transport::{self, Plain};
+use super::step;
+use super::transport::{self, Plain, Stream};
+use crate::backend::Text;
 use crate::error::{Cause, Error, Result};
+use crate::id;
 
 /// The shortest time between two tries to connect, so that a server that is down is not
 /// hammered, however many callers wait for it.
@@ -22,6 +29,9 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 pub struct Opener {
     settings: Settings,
     tls: Option<Arc<ClientConfig>>,
+    /// The name under which our waiters queue.
+    process: Text,
+    server: Server,
     /// A server that one connection cannot reach is not there for another either.
     not_before: Mutex<Instant>,
 }
@@ -43,7 +53,33 @@ impl Opener {
             Some(tls) => Some(Arc::new(tls.client_config()?)),
             None => None,
         };
-        Ok(Opener { settings, tls, not_before: Mutex::new(Instant::now()) })
+        Ok(Opener {
+            settings,
+            tls,
+            process: id::unique(),
+            server: Server::default(),
+            not_before: Mutex::new(Instant::now()),
+        })
+    }
+
+    /// The name under which our waiters queue.
+    pub fn process(&self) -> &Text {
+        &self.process
+    }
+
+    /// What is known of the server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// How scripts are sent to the server; `in_full`: with their text.
+    pub fn dialect(&self, in_full: bool) -> Dialect<'_> {
+        Dialect {
+            queue: self.server.has_queue(),
+            met_version_2: self.server.met_version_2(),
+            in_full,
+            process: &self.process,
+        }
     }
 
     /// How long a command may wait for its reply.
@@ -64,7 +100,7 @@ impl Opener {
                 let plain = Plain::open(&self.settings).await?;
                 let mut stream =
                     transport::secure(plain, &self.settings, self.tls.as_ref()).await?;
-                greet(&mut *stream, login.as_ref(), self.settings.database).await?;
+                self.greet(&mut *stream, login.as_ref()).await?;
                 Link::over(stream).await
             })
             .await
@@ -80,11 +116,11 @@ impl Opener {
                 let mut plain = Plain::open(&self.settings).await?;
                 match &mut plain {
                     Plain::Tcp(stream) => {
-                        greet(stream, login.as_ref(), self.settings.database).await?;
+                        self.greet(stream, login.as_ref()).await?;
                     }
                     #[cfg(unix)]
                     Plain::Unix(stream) => {
-                        greet(stream, login.as_ref(), self.settings.database).await?;
+                        self.greet(stream, login.as_ref()).await?;
                     }
                 }
                 Handover::of(plain).map_err(|error| Error::Unreachable(Cause::from(&error)))
@@ -92,6 +128,31 @@ impl Opener {
             .await
         })
         .await
+    }
+
+    /// Opens a connection on which `subscribe` was said.
+    pub async fn subscribed(&self, subscribe: Cmd) -> Result<Box<dyn Stream>> {
+        let login = self.login().await?;
+        self.attempt(async {
+            let plain = Plain::open(&self.settings).await?;
+            let mut stream = transport::secure(plain, &self.settings, self.tls.as_ref()).await?;
+            let mut then = Pipeline::new();
+            then.add_command(subscribe);
+            let replies = greeting::log_in(&mut *stream, login.as_ref(), then).await?;
+            for reply in replies {
+                step::reply(reply)?;
+            }
+            Ok(stream)
+        })
+        .await
+    }
+
+    async fn greet(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
+        login: Option<&Login>,
+    ) -> Result<()> {
+        greeting::greet(stream, login, self.settings.database, &self.process, &self.server).await
     }
 
     async fn paced<T>(

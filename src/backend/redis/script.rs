@@ -1,30 +1,97 @@
-//! The Lua that makes the decisions: one script that carries out a batch of steps.
+//! The Lua that makes the decisions: scripts that carry out a batch of steps.
 
 use std::sync::LazyLock;
 
 use redis::Cmd;
 
 use super::step::Step;
+use crate::key;
 
-/// A file per step, and the one that goes through a batch.
-const TEXT: &str = concat!(
-    include_str!("../../lua/acquire.lua"),
-    include_str!("../../lua/release.lua"),
-    include_str!("../../lua/extend.lua"),
-    include_str!("../../lua/read.lua"),
-    include_str!("../../lua/batch.lua"),
-);
+/// A script, and the name Redis caches it under.
+struct Script {
+    text: &'static str,
+    sha: String,
+}
 
-/// The name Redis caches the script under.
-static SHA: LazyLock<String> = LazyLock::new(|| sha1_smol::Sha1::from(TEXT).digest().to_string());
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Script { text, sha: sha1_smol::Sha1::from(text).digest().to_string() }
+    }
+}
 
-/// A step has a key, a name and up to three more.
-const MOST_ARGUMENTS: usize = 5;
+/// What all steps share, a file per step, the same where somebody waits, and what goes through a batch.
+static QUEUE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("../../lua/common.lua"),
+        include_str!("../../lua/acquire.lua"),
+        include_str!("../../lua/release.lua"),
+        include_str!("../../lua/extend.lua"),
+        include_str!("../../lua/read.lua"),
+        "make = function()\nlocal steps = {}\n",
+        include_str!("../../lua/queue/queue.lua"),
+        include_str!("../../lua/queue/acquire.lua"),
+        include_str!("../../lua/queue/release.lua"),
+        include_str!("../../lua/queue/extend.lua"),
+        include_str!("../../lua/queue/abandon.lua"),
+        include_str!("../../lua/queue/beat.lua"),
+        "return steps\nend\n",
+        include_str!("../../lua/batch.lua"),
+    ))
+});
 
-/// The command that puts the script into the server's cache.
-pub fn load() -> Cmd {
+/// The same steps where there can be no queue: version 2's commands, on the lock's key alone.
+static CLASSIC: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("../../lua/classic/acquire.lua"),
+        include_str!("../../lua/classic/release.lua"),
+        include_str!("../../lua/classic/extend.lua"),
+        include_str!("../../lua/classic/read.lua"),
+        include_str!("../../lua/classic/batch.lua"),
+    ))
+});
+
+/// Does what the steps do, to find out whether the server lets us.
+const PROBE: &str = include_str!("../../lua/probe.lua");
+
+/// How scripts are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect<'p> {
+    /// Whether the server can keep queues for us.
+    pub queue: bool,
+    /// Whether it has met version 2.
+    pub met_version_2: bool,
+    /// Whether scripts go with their text, instead of by the name the server cached them under.
+    pub in_full: bool,
+    /// The name under which our waiters queue.
+    pub process: &'p str,
+}
+
+/// Three keys of a step at most, its name and up to four more.
+const MOST_ARGUMENTS: usize = 8;
+
+/// The commands that put the scripts into the server's cache.
+pub fn load() -> [Cmd; 2] {
+    [&QUEUE, &CLASSIC].map(|script| {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(script.text);
+        command
+    })
+}
+
+/// The command that tries what a queue takes, on a queue of `process` alone.
+pub fn probe(process: &str) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(PROBE).arg(2).arg(key::FENCE).arg(key::queue(process)).arg(process);
+    command
+}
+
+/// The name of the script that version 2 takes a lock with.
+const VERSION_2: &str = "68c369c9caadc07bd3c92dfbf3f41b7c6d2b035d";
+
+/// The command that tells whether the server has met version 2.
+pub fn find_version_2() -> Cmd {
     let mut command = redis::cmd("SCRIPT");
-    command.arg("LOAD").arg(TEXT);
+    command.arg("EXISTS").arg(VERSION_2);
     command
 }
 
@@ -35,18 +102,36 @@ pub fn look(key: &str) -> Cmd {
     command
 }
 
-/// The command that carries out `steps`: by the name of the script, or, where the server does not
-/// know that (`in_full`), with its text.
-pub fn command<'s>(steps: impl ExactSizeIterator<Item = &'s Step> + Clone, in_full: bool) -> Cmd {
-    let script = if in_full { TEXT } else { &SHA };
-    let size = steps.clone().map(Step::size).sum::<usize>() + script.len();
-    let mut command = Cmd::with_capacity(3 + MOST_ARGUMENTS * steps.len(), size + 16);
-    command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(script).arg(steps.len());
-    for step in steps.clone() {
-        command.arg(&*step.key);
+/// The command that carries out `steps`.
+pub fn command<'s>(
+    steps: impl ExactSizeIterator<Item = &'s Step> + Clone,
+    Dialect { queue, met_version_2, in_full, process }: Dialect<'_>,
+) -> Cmd {
+    let script = if queue { &QUEUE } else { &CLASSIC };
+    let name = if in_full { script.text } else { &script.sha };
+    let size = steps.clone().map(Step::size).sum::<usize>() + name.len();
+    let mut command = Cmd::with_capacity(4 + MOST_ARGUMENTS * steps.len(), size + 64);
+    command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(name);
+    match queue {
+        true => {
+            command.arg(1 + 2 * steps.len()).arg(key::FENCE);
+            for step in steps.clone() {
+                command.arg(&*step.key).arg(key::queue(&step.key));
+            }
+            command.arg(process).arg(u8::from(met_version_2));
+        }
+        false => {
+            command.arg(steps.len());
+            for step in steps.clone() {
+                command.arg(&*step.key);
+            }
+        }
     }
     for step in steps {
-        step.write_to(&mut command);
+        match queue {
+            true => step.write_to(&mut command),
+            false => step.write_classic_to(&mut command),
+        }
     }
     command
 }

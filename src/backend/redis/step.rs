@@ -1,8 +1,10 @@
 //! The steps as the script takes them, and its answers.
 
+use std::time::Duration;
+
 use redis::{Cmd, ServerError, Value};
 
-use crate::backend::{Holder, Text};
+use crate::backend::{Acquired, Beat, Handed, Held, Holder, Released, Text, Token, View, Waiter};
 use crate::error::{Error, Result};
 
 /// One atomic step, as [`crate::Backend`] describes it, on one key.
@@ -17,14 +19,12 @@ pub struct Step {
 /// What a step does.
 #[derive(Debug)]
 pub enum Action {
-    /// Take the lock.
+    /// Take the lock, or join the queue.
     Acquire {
-        /// The lock's id.
-        id: Text,
-        /// Who takes it, in free text.
-        owner: Text,
-        /// Time to live in milliseconds.
-        ttl: u64,
+        /// Who asks.
+        waiter: Waiter,
+        /// Whether to join the queue.
+        wait: bool,
     },
     /// Free the lock.
     Release {
@@ -38,6 +38,18 @@ pub enum Action {
         /// The new time, in digits: Redis decides which numbers it takes.
         milliseconds: String,
     },
+    /// Leave the queue.
+    Abandon {
+        /// Who waited.
+        waiter: Waiter,
+    },
+    /// Still wait.
+    Beat {
+        /// The first waiter of the process.
+        first: Waiter,
+        /// The time between two tries where nobody tells when the lock is free.
+        delay: Duration,
+    },
     /// Look who holds the lock.
     Read,
 }
@@ -46,9 +58,10 @@ impl Step {
     /// Whether it is about the lock with this id.
     pub fn concerns(&self, lock: &str) -> bool {
         match &self.action {
-            Action::Acquire { id, .. } | Action::Release { id } | Action::Extend { id, .. } => {
-                &**id == lock
-            }
+            Action::Acquire { waiter, .. }
+            | Action::Abandon { waiter }
+            | Action::Beat { first: waiter, .. } => &*waiter.id == lock,
+            Action::Release { id } | Action::Extend { id, .. } => &**id == lock,
             Action::Read => false,
         }
     }
@@ -56,30 +69,67 @@ impl Step {
     /// How many bytes the step takes in a command, at the most or thereabouts.
     pub fn size(&self) -> usize {
         let texts = match &self.action {
-            Action::Acquire { id, owner, .. } => id.len() + owner.len(),
+            Action::Acquire { waiter, .. }
+            | Action::Abandon { waiter }
+            | Action::Beat { first: waiter, .. } => waiter.id.len() + waiter.owner.len(),
             Action::Release { id } | Action::Extend { id, .. } => id.len(),
             Action::Read => 0,
         };
-        self.key.len() + texts + 40
+        2 * self.key.len() + texts + 80
+    }
+
+    /// Whether somebody waits.
+    pub fn waits(&self) -> bool {
+        matches!(self.action, Action::Acquire { wait: true, .. } | Action::Beat { .. })
     }
 
     /// Appends the step's name and what it takes to the arguments of the script.
     pub fn write_to(&self, command: &mut Cmd) {
         match &self.action {
-            Action::Acquire { id, owner, ttl } => {
-                command.arg("acquire").arg(&**id).arg(&**owner).arg(*ttl);
+            Action::Acquire { waiter, wait } => {
+                write_waiter(command.arg("acquire"), waiter).arg(u8::from(*wait));
             }
-            Action::Release { id } => {
+            Action::Abandon { waiter } => {
+                write_waiter(command.arg("abandon"), waiter);
+            }
+            Action::Beat { first, delay } => {
+                write_waiter(command.arg("beat"), first).arg(milliseconds(*delay).max(1));
+            }
+            Action::Release { .. } | Action::Extend { .. } | Action::Read => {
+                self.write_classic_to(command);
+            }
+        }
+    }
+
+    /// The same where there is no queue.
+    pub fn write_classic_to(&self, command: &mut Cmd) {
+        match &self.action {
+            Action::Acquire { waiter, .. } => {
+                write_waiter(command.arg("acquire"), waiter);
+            }
+            Action::Release { id } | Action::Abandon { waiter: Waiter { id, .. } } => {
                 command.arg("release").arg(&**id);
             }
             Action::Extend { id, milliseconds } => {
                 command.arg("extend").arg(&**id).arg(milliseconds);
+            }
+            Action::Beat { .. } => {
+                command.arg("beat");
             }
             Action::Read => {
                 command.arg("read");
             }
         }
     }
+}
+
+fn write_waiter<'c>(command: &'c mut Cmd, Waiter { id, owner, ttl }: &Waiter) -> &'c mut Cmd {
+    command.arg(&**id).arg(&**owner).arg(milliseconds(*ttl))
+}
+
+/// Whole milliseconds, as many as Redis and Lua can count.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 53)
 }
 
 /// A reply, or the error the server sent in its place.
@@ -106,12 +156,70 @@ pub fn answers(value: Value, count: usize) -> Result<Vec<Result<Value>>> {
     }
 }
 
-/// The answer of a step that was asked to do something: did it?
-pub fn done(value: Value) -> Result<bool> {
+/// The answer to [`Action::Acquire`].
+pub fn acquired(value: Value) -> Result<Acquired> {
     match value {
-        Value::Int(number) => Ok(number == 1),
+        Value::Int(0) => Ok(Acquired::Taken),
+        Value::Int(-1) => Ok(Acquired::NoQueue),
+        Value::Int(1) => Ok(Acquired::Held(None)),
+        Value::BulkString(token) => Ok(Acquired::Held(Some(number(&token)?))),
+        Value::Array(fields) if fields.len() == 5 => Ok(Acquired::Waits(view(fields)?)),
         other => Err(unexpected(&other)),
     }
+}
+
+/// The answer to a step that lets go of a lock.
+pub fn released(value: Value) -> Result<Released> {
+    match value {
+        Value::Int(0) => Ok(Released::No),
+        Value::Int(1) => Ok(Released::Yes),
+        Value::Array(fields) => match fields.as_slice() {
+            [Value::BulkString(id), Value::BulkString(token)] => {
+                Ok(Released::HandedOn(handed(id, token)?))
+            }
+            _ => Err(unexpected(&Value::Array(fields))),
+        },
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The answer to [`Action::Beat`].
+pub fn beaten(value: Value) -> Result<Beat> {
+    match value {
+        Value::Int(-1) => Ok(Beat::NoQueue),
+        Value::Array(mut fields) if fields.len() == 6 => {
+            let known = fields.pop() == Some(Value::Int(1));
+            let view = view(fields)?;
+            Ok(if known { Beat::Known(view) } else { Beat::Lost(view) })
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The kind of holder, its time left, its id, its token and the server's time, as `src/lua/queue.lua` has them.
+fn view(fields: Vec<Value>) -> Result<View> {
+    let [Value::Int(kind), Value::Int(left), Value::BulkString(id), token, Value::Int(at)] =
+        fields.as_slice()
+    else {
+        return Err(unexpected(&Value::Array(fields)));
+    };
+    let held = match (kind, token) {
+        (0, _) => Held::Free,
+        (1, Value::BulkString(token)) => Held::Ours(handed(id, token)?),
+        (2, _) => Held::Foreign,
+        _ => Held::Window,
+    };
+    let left = u64::try_from(*left).ok().map(Duration::from_millis);
+    Ok(View { held, left, at: Duration::from_millis(*at as u64) })
+}
+
+fn handed(id: &[u8], token: &[u8]) -> Result<Handed> {
+    Ok(Handed { id: String::from_utf8_lossy(id).into(), token: number(token)? })
+}
+
+fn number(digits: &[u8]) -> Result<Token> {
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number.ok_or_else(|| unexpected(&Value::BulkString(digits.to_vec())))
 }
 
 /// The answer to [`Action::Read`].

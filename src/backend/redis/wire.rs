@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::opener::Opener;
 use super::reply::Replies;
 use super::socket::{Socket, Writable};
 use crate::error::{Cause, Error};
@@ -15,6 +17,7 @@ use crate::error::{Cause, Error};
 /// An open connection and what is under way on it.
 #[derive(Debug)]
 pub struct Wire {
+    opener: Arc<Opener>,
     socket: Socket,
     replies: Replies,
     /// Whether scripts must be sent with their text.
@@ -34,9 +37,10 @@ struct Sent {
 }
 
 impl Wire {
-    /// The wire over a socket.
-    pub fn new(socket: Socket) -> Self {
+    /// The wire over a socket, which `opener` opened.
+    pub fn new(opener: Arc<Opener>, socket: Socket) -> Self {
         Wire {
+            opener,
             socket,
             replies: Replies::default(),
             in_full: false,
@@ -55,7 +59,7 @@ impl Wire {
         let at = Instant::now();
         let mut bytes = Vec::new();
         for batch in batches {
-            let command = batch.command(in_full).get_packed_command();
+            let command = batch.command(self.opener.dialect(in_full)).get_packed_command();
             match bytes.is_empty() {
                 true => bytes = command,
                 false => bytes.extend(command),
@@ -146,17 +150,30 @@ mod tests {
     use tokio::sync::oneshot::{self, Receiver};
 
     use super::super::batch::Pending;
+    use super::super::settings::{Credentials, Endpoint, Settings};
     use super::super::step::{Action, Step};
     use super::*;
 
     type Answer = Receiver<crate::Result<redis::Value>>;
+
+    fn opener() -> Arc<Opener> {
+        let settings = Settings {
+            endpoint: Endpoint::Unix("/nowhere".into()),
+            database: 0,
+            credentials: Credentials::None,
+            tls: None,
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_secs(1),
+        };
+        Arc::new(Opener::new(settings).unwrap())
+    }
 
     /// A wire, and the server at its end.
     fn wire() -> (Wire, UnixStream) {
         let (ours, server) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         server.set_nonblocking(true).unwrap();
-        (Wire::new(Socket::from(OwnedFd::from(ours))), server)
+        (Wire::new(opener(), Socket::from(OwnedFd::from(ours))), server)
     }
 
     fn release(id: &str, key_length: usize) -> (Vec<Batch>, Answer) {

@@ -1,0 +1,142 @@
+//! What is known of a server, by all connections to it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::Instant;
+
+use super::step;
+use crate::backend::Mode;
+use crate::error::{Error, Result};
+
+/// A process of version 2 may be started at any time; this often the server is asked for one.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What is known of a server.
+#[derive(Debug)]
+pub struct Server {
+    mode: Mutex<Mode>,
+    met_version_2: AtomicBool,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let mode = Mutex::new(Mode::Queue);
+        Server { mode, met_version_2: AtomicBool::new(false), asked: Mutex::default() }
+    }
+}
+
+impl Server {
+    /// How waiting works with it, as far as is known.
+    pub fn mode(&self) -> Mode {
+        lock(&self.mode).clone()
+    }
+
+    /// Whether it can keep queues for us, as far as is known.
+    pub fn has_queue(&self) -> bool {
+        *lock(&self.mode) == Mode::Queue
+    }
+
+    /// Whether processes of version 2 have used it.
+    pub fn met_version_2(&self) -> bool {
+        self.met_version_2.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is time to find out again if it has met version 2.
+    pub fn asks_for_version_2(&self) -> bool {
+        let mut asked = lock(&self.asked);
+        let is_due = asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN);
+        if is_due {
+            *asked = Some(Instant::now());
+        }
+        is_due
+    }
+
+    /// Understands the reply to [`super::script::find_version_2`]; who may not ask learns nothing.
+    pub fn found_version_2(&self, reply: &Value) {
+        let met = matches!(reply, Value::Array(known) if known.first() == Some(&Value::Int(1)));
+        self.met_version_2.store(met, Ordering::Relaxed);
+    }
+
+    /// Understands the reply to [`super::script::probe`].
+    pub fn probed(&self, reply: Value) {
+        *lock(&self.mode) = mode(step::reply(reply));
+    }
+}
+
+fn mode(probed: Result<Value>) -> Mode {
+    match probed {
+        Err(Error::Redis { code, message }) if forbids_queue(&code, &message) => {
+            Mode::Classic(reason(&code, &message))
+        }
+        _ => Mode::Queue,
+    }
+}
+
+/// Whether a server that answers the probe with this can keep no queue for us: a command, a key or a
+/// channel is refused, or is not known. All else (it is full, it reads its data, it is a replica)
+/// says nothing about that.
+fn forbids_queue(code: &str, message: &str) -> bool {
+    const REFUSALS: [&str; 4] = [
+        "user executing the script can't",
+        "nknown",
+        "rong number of arg",
+        "after non deterministic commands",
+    ];
+    code == "NOPERM" || REFUSALS.iter().any(|refusal| message.contains(refusal))
+}
+
+/// What the server said, without where in the script it happened.
+fn reason(code: &str, message: &str) -> String {
+    // Redis 7 says it behind, older ones before.
+    let message = message.split(" script: ").next().unwrap_or_default();
+    match message.rsplit_once("@user_script: ") {
+        None => format!("{code} {message}"),
+        Some((_, end)) => {
+            let is_place = |c: char| c.is_ascii_digit() || c == ':' || c == ' ';
+            end.trim_start_matches(is_place).trim_end().to_owned()
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str, message: &str) -> Mode {
+        mode(Err(Error::Redis { code: code.into(), message: message.into() }))
+    }
+
+    #[test]
+    fn a_server_that_refuses_what_a_queue_takes_has_none_and_says_why() {
+        let old = "Error running script (call to f_1): @user_script:8: @user_script: 8: Write \
+                   commands not allowed after non deterministic commands. ";
+        assert_eq!(
+            refused("ERR", old),
+            Mode::Classic("Write commands not allowed after non deterministic commands.".into())
+        );
+        let command = "The user executing the script can't run this command or subcommand";
+        let place = "script: f91896c8, on @user_script:19.";
+        let refusal = Mode::Classic(format!("ERR {command}"));
+        assert_eq!(refused("ERR", &format!("{command} {place}")), refusal);
+        let keys = "this user has no permissions to access one of the keys";
+        assert_eq!(refused("NOPERM", keys), Mode::Classic(format!("NOPERM {keys}")));
+    }
+
+    #[test]
+    fn a_server_that_has_other_troubles_is_not_taken_for_one_without_a_queue() {
+        assert_eq!(refused("OOM", "command not allowed when used memory"), Mode::Queue);
+        assert_eq!(
+            refused("READONLY", "You can't write against a read only replica."),
+            Mode::Queue
+        );
+        assert_eq!(mode(Ok(Value::Int(1))), Mode::Queue);
+    }
+}

@@ -1,0 +1,251 @@
+//! The locks this process holds, and which of them somebody has to look at next.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::backend::Text;
+use crate::clock::Moment;
+use crate::hold::Hold;
+pub use crate::hold::{Due, End, Extending, OnEnd, Renewal, State};
+use crate::lease::Grant;
+
+/// The locks this process holds, by id.
+#[derive(Debug, Default)]
+pub struct Holds {
+    table: Mutex<Table>,
+    /// Something is due earlier than before.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_id: HashMap<Text, Hold>,
+    due: BTreeSet<(Moment, Text)>,
+    /// When there are more holds than this, those that are over are swept out.
+    sweep_above: usize,
+}
+
+impl Holds {
+    /// Notes a lock that was granted; `ttl` is what its caller asked for.
+    pub fn add(
+        &self,
+        id: &Text,
+        key: &Text,
+        grant: &Grant,
+        ttl: Duration,
+        group: u64,
+        renewal: Option<Renewal>,
+    ) {
+        let hold = Hold::new(key.clone(), grant, ttl, group, renewal);
+        let mut table = self.table();
+        if table.by_id.len() >= table.sweep_above {
+            table.by_id.retain(|_, hold| hold.due.is_some() || !hold.is_over());
+            table.sweep_above = 2 * table.by_id.len() + 64;
+        }
+        table.by_id.insert(id.clone(), hold);
+        self.plan(&mut table, id);
+    }
+
+    /// The lock that `id` holds, if it is that of `key`.
+    pub fn of<'h>(&'h self, key: &Text, id: &'h Text) -> OneOf<'h> {
+        let is_its = self.table().by_id.get(id).is_some_and(|hold| hold.key == *key);
+        OneOf(is_its.then_some((self, id)))
+    }
+
+    /// Nobody has the handle of a lock any more: it is renewed no more.
+    pub fn forget(&self, id: &Text) {
+        self.change(id, Hold::stop);
+    }
+
+    /// A lock has come to its end. What was not released is remembered for as long as its lease would
+    /// have lasted: its holder may still ask.
+    pub fn end(&self, id: &Text, end: End) {
+        let told = match end {
+            End::Released => self.table().remove(id).map(|hold| hold.on_end),
+            End::Taken | End::Over => self.change(id, Hold::give_up),
+        };
+        tell(told.unwrap_or_default(), end);
+    }
+
+    /// [`Hold::renewed`].
+    pub fn renewed(&self, due: &Due) -> bool {
+        self.change(&due.id, |hold| hold.renewed(due)).unwrap_or(true)
+    }
+
+    /// [`Hold::failed`].
+    pub fn failed(&self, due: &Due) {
+        self.change(&due.id, Hold::failed);
+    }
+
+    /// The time a holder may still believe in its lock; zero if there is no such lock.
+    pub fn remaining(&self, id: &str) -> Duration {
+        self.table().by_id.get(id).map_or(Duration::ZERO, Hold::remaining)
+    }
+
+    /// What a holder may know of its lock.
+    pub fn state(&self, id: &str) -> State {
+        self.table().by_id.get(id).map_or(State::Gone, Hold::state)
+    }
+
+    /// What the store was last asked to set a lock's time to live to.
+    pub fn ttl(&self, id: &str) -> Option<Duration> {
+        self.table().by_id.get(id).map(Hold::ttl)
+    }
+
+    /// Tells `on_end` how a lock ends. At once, if that has happened.
+    pub fn watch(&self, id: &Text, on_end: OnEnd) {
+        let mut table = self.table();
+        match table.by_id.get_mut(id) {
+            Some(hold) if hold.state() != State::Lost => {
+                hold.on_end.push(on_end);
+                self.plan(&mut table, id);
+            }
+            _ => {
+                drop(table);
+                on_end(End::Over);
+            }
+        }
+    }
+
+    /// The keys and ids of the locks of a group.
+    pub fn of_group(&self, group: u64) -> Vec<(Text, Text)> {
+        let table = self.table();
+        let is_of_group = |hold: &Hold| hold.group == group && hold.is_open();
+        let of_group = table.by_id.iter().filter(|(_, hold)| is_of_group(hold));
+        of_group.map(|(id, hold)| (hold.key.clone(), id.clone())).collect()
+    }
+
+    /// The locks whose time to live is to be set now. Those that are over end.
+    pub fn take_due(&self) -> Vec<Due> {
+        let now = Moment::now();
+        let (mut taken, mut told) = (Vec::new(), Vec::new());
+        let mut table = self.table();
+        while let Some((at, _)) = table.due.first()
+            && *at <= now
+            && let Some((_, id)) = table.due.pop_first()
+        {
+            let Some(hold) = table.by_id.get_mut(&id) else { continue };
+            hold.due = None;
+            match hold.is_over() {
+                true => told.append(&mut hold.give_up()),
+                false => {
+                    taken.extend(hold.take_due(&id, now));
+                    self.plan(&mut table, &id);
+                }
+            }
+        }
+        drop(table);
+        tell(told, End::Over);
+        taken
+    }
+
+    /// When there is something to [take](Self::take_due).
+    pub fn next_due(&self) -> Option<Moment> {
+        self.table().due.first().map(|(at, _)| *at)
+    }
+
+    /// Waits until something is due earlier than it was.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Changes a hold, if there is one, and plans it anew.
+    fn change<T>(&self, id: &Text, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
+        let mut table = self.table();
+        let changed = change(table.by_id.get_mut(id)?);
+        self.plan(&mut table, id);
+        Some(changed)
+    }
+
+    /// Puts a hold where it is found when it is due.
+    fn plan(&self, table: &mut Table, id: &Text) {
+        let Table { by_id, due, .. } = table;
+        let Some(hold) = by_id.get_mut(id) else { return };
+        let at = hold.next_look();
+        if at == hold.due {
+            return;
+        }
+        if let Some(before) = hold.due.take() {
+            due.remove(&(before, id.clone()));
+        }
+        hold.due = at;
+        if let Some(at) = at {
+            let is_first = due.first().is_none_or(|(first, _)| at < *first);
+            due.insert((at, id.clone()));
+            if is_first {
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the locks held here, or none of them: then nothing is known and nothing changes.
+#[derive(Debug, Clone, Copy)]
+pub struct OneOf<'h>(Option<(&'h Holds, &'h Text)>);
+
+impl OneOf<'_> {
+    /// [`Hold::releasing`].
+    pub fn releasing(self) {
+        self.change(Hold::releasing);
+    }
+
+    /// [`Hold::not_released`].
+    pub fn not_released(self) {
+        self.change(Hold::not_released);
+    }
+
+    /// [`Holds::end`].
+    pub fn end(self, end: End) {
+        if let Some((holds, id)) = self.0 {
+            holds.end(id, end);
+        }
+    }
+
+    /// [`Hold::extending`].
+    pub fn extending(self, ttl: Duration) -> Option<Extending> {
+        self.change(|hold| hold.extending(ttl))
+    }
+
+    /// [`Hold::extended`].
+    pub fn extended(self, extending: &Extending) -> bool {
+        self.change(|hold| hold.extended(extending)).unwrap_or(true)
+    }
+
+    /// [`Hold::not_extended`].
+    pub fn not_extended(self, extending: Extending) {
+        self.change(|hold| hold.not_extended(extending));
+    }
+
+    /// [`Hold::ttl`].
+    pub fn ttl(self) -> Option<Duration> {
+        self.change(|hold| hold.ttl())
+    }
+
+    fn change<T>(self, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
+        let (holds, id) = self.0?;
+        holds.change(id, change)
+    }
+}
+
+impl Table {
+    fn remove(&mut self, id: &Text) -> Option<Hold> {
+        let hold = self.by_id.remove(id)?;
+        if let Some(due) = hold.due {
+            self.due.remove(&(due, id.clone()));
+        }
+        Some(hold)
+    }
+}
+
+fn tell(on_end: Vec<OnEnd>, end: End) {
+    for on_end in on_end {
+        on_end(end);
+    }
+}

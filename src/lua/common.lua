@@ -1,0 +1,90 @@
+-- What the steps of a batch share: one look at the clock, and the numbers that tokens and tickets are
+-- made of. Errors of commands end the step they are in, and only that.
+local FENCE, PROCESS = KEYS[1], ARGV[1]
+
+local call = redis.call
+local seconds, microseconds, milliseconds
+
+local function read_clock()
+  local time = call('TIME')
+  seconds, microseconds = time[1], tonumber(time[2])
+end
+
+-- The server's time in milliseconds, the same for the whole batch.
+local function now()
+  if not seconds then read_clock() end
+  milliseconds = milliseconds or seconds * 1000 + math.floor(microseconds / 1000)
+  return milliseconds
+end
+
+-- The last number given out, in digits, and those before and after its last six.
+local last_number, high, low
+
+-- A number larger than all before it: the server's time in microseconds, or one more than the last
+-- if that is not past yet. So the clock stands in for a counter that was lost. In digits, because
+-- writing out a number of this size is the dearest part of a step.
+local function next_number()
+  if low then
+    low = low + 1
+  else
+    if not seconds then read_clock() end
+    high, low = seconds, microseconds
+    local last = tonumber(call('GET', FENCE)) or 0
+    if last >= high * 1000000 + low then
+      local digits = string.format('%.0f', last + 1)
+      high, low = string.sub(digits, 1, -7), tonumber(string.sub(digits, -6))
+    end
+  end
+  if low > 999999 then
+    high, low = string.format('%.0f', high + 1), 0
+  end
+  last_number = high .. string.sub(1000000 + low, 2)
+  return last_number
+end
+
+-- What a step answered, or why it failed: `pcall` of the step is what this takes.
+local function answer_of(done, answer)
+  if done or type(answer) == 'table' then return answer end
+  -- Errors of commands begin with their code, those of Lua with a place.
+  return { err = string.find(answer, '^%u+ ') and answer or 'ERR ' .. answer }
+end
+
+-- The answers of all steps; the last number given out stays known for 90 days.
+local function finish(answers)
+  if last_number then redis.pcall('SET', FENCE, last_number, 'PX', '7776000000') end
+  return answers
+end
+
+local function take(lock, id, owner, ttl)
+  local token = next_number()
+  call('HSET', lock, 'id', id, 'owner', owner, 'fence', token)
+  local expires = redis.pcall('PEXPIRE', lock, ttl)
+  if expires == 1 then return token end
+  -- A lock without an end would be for ever.
+  call('DEL', lock)
+  return expires
+end
+
+-- A step alone, with nobody else waiting, is what most batches are: it is done with before anything is
+-- made that it does not need. What is not done here goes on below.
+if #KEYS == 3 then
+  local lock, id = KEYS[2], ARGV[4]
+  if ARGV[3] == 'acquire' then
+    if call('EXISTS', lock, KEYS[3]) == 0 then
+      return finish({ answer_of(pcall(take, lock, id, ARGV[5], ARGV[6])) })
+    end
+  elseif ARGV[3] == 'release' then
+    local holder = redis.pcall('HMGET', lock, 'id', 'queued')
+    if holder.err then return { holder } end
+    if holder[1] ~= id then return { 0 } end
+    if not holder[2] then return { redis.pcall('DEL', lock) } end
+  end
+end
+
+-- The steps where somebody waits, which are in `queue/`: made when they are needed, which for most
+-- batches they are not.
+local make, made
+local function queued()
+  made = made or make()
+  return made
+end

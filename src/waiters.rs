@@ -1,0 +1,274 @@
+//! Who of this process waits for which key, in order, and when each key's next beat is due.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::backend::{CLAIM, Text, Token, Waiter};
+use crate::clock::{Moment, Reading};
+use crate::error::Error;
+use crate::lease::Grant;
+use crate::patience::Trouble;
+
+/// What a waiter is told, once.
+#[derive(Debug)]
+pub enum News {
+    /// It holds the lock.
+    Granted(Grant),
+    /// The queue has lost it: ask again.
+    Again,
+    /// There is no queue any more.
+    NoQueue,
+    /// The wait has failed.
+    Failed(Error),
+}
+
+/// The waiters of all keys.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    by_key: HashMap<Text, Line>,
+    by_id: HashMap<Text, (Text, u64)>,
+    due: BTreeSet<(Instant, Text)>,
+    next_order: u64,
+    /// Grants whose waiter has not yet heard that it is in the queue.
+    early: HashMap<Text, (Early, Moment)>,
+}
+
+/// How a waiter was granted the lock.
+#[derive(Debug, Clone, Copy)]
+pub enum Early {
+    /// By a step of this process that was sent then, for its whole ttl.
+    Here(Token, Moment),
+    /// By a message, when the store's clock stood there, for the claim.
+    Told(Token, Duration),
+}
+
+#[derive(Debug)]
+struct Line {
+    waiters: BTreeMap<u64, Entry>,
+    due: Option<Instant>,
+    /// A beat is under way.
+    asked: bool,
+    /// The longest time between two beats.
+    interval: Duration,
+    /// The time between two looks at a holder who tells nobody when the lock is free.
+    delay: Duration,
+}
+
+#[derive(Debug)]
+struct Entry {
+    waiter: Waiter,
+    began: Instant,
+    tell: oneshot::Sender<News>,
+}
+
+impl Waiters {
+    /// Adds a waiter behind the others. Says whether its beat is due earlier than any other.
+    pub fn join(
+        &mut self,
+        key: &Text,
+        waiter: &Waiter,
+        clock: &Reading,
+        delay: Duration,
+        next: Duration,
+        tell: oneshot::Sender<News>,
+    ) -> bool {
+        if let Some((early, _)) = self.early.remove(&waiter.id) {
+            let _ = tell.send(News::Granted(early.grant(waiter, clock)));
+            return false;
+        }
+        let order = self.next_order;
+        self.next_order += 1;
+        self.by_id.insert(waiter.id.clone(), (key.clone(), order));
+        let interval = waiter.ttl.min(CLAIM) / 2;
+        let line = self.by_key.entry(key.clone()).or_insert_with(|| Line {
+            waiters: BTreeMap::new(),
+            due: None,
+            asked: false,
+            interval,
+            delay,
+        });
+        line.interval = line.interval.min(interval);
+        line.delay = line.delay.min(delay);
+        let entry = Entry { waiter: waiter.clone(), began: Instant::now(), tell };
+        line.waiters.insert(order, entry);
+        let at = Instant::now() + next;
+        self.plan_no_later(key, at)
+    }
+
+    /// Removes a waiter.
+    pub fn leave(&mut self, id: &Text) {
+        self.take(id);
+    }
+
+    /// Removes every trace of a waiter that gave up.
+    pub fn forget(&mut self, id: &Text) {
+        self.early.remove(id);
+        self.leave(id);
+    }
+
+    /// A waiter holds the lock as `grant` says. `false`: it is none of ours.
+    pub fn granted(&mut self, id: &Text, grant: Grant) -> bool {
+        let Some(entry) = self.take(id) else { return false };
+        let _ = entry.tell.send(News::Granted(grant));
+        true
+    }
+
+    /// A waiter was granted the lock, as a clock of the store that was read helps to tell.
+    pub fn granted_early(&mut self, id: &Text, how: Early, clock: Option<&Reading>) {
+        match (self.by_id.contains_key(id), clock) {
+            (true, Some(clock)) => {
+                if let Some(entry) = self.take(id) {
+                    let grant = how.grant(&entry.waiter, clock);
+                    let _ = entry.tell.send(News::Granted(grant));
+                }
+            }
+            _ => {
+                if self.early.len() >= 1024 {
+                    self.early.retain(|_, (_, heard)| !(*heard + CLAIM).is_over());
+                }
+                self.early.insert(id.clone(), (how, Moment::now()));
+            }
+        }
+    }
+
+    fn take(&mut self, id: &Text) -> Option<Entry> {
+        let (key, order) = self.by_id.remove(id)?;
+        let line = self.by_key.get_mut(&key)?;
+        let entry = line.waiters.remove(&order);
+        if line.waiters.is_empty() {
+            if let Some(due) = line.due {
+                self.due.remove(&(due, key.clone()));
+            }
+            self.by_key.remove(&key);
+        }
+        entry
+    }
+
+    /// Whether `id` is the first waiter for `key`.
+    pub fn is_first(&self, key: &Text, id: &Text) -> bool {
+        let first = self.by_key.get(key).and_then(|line| line.waiters.values().next());
+        first.is_some_and(|first| first.waiter.id == *id)
+    }
+
+    /// The longest time between two beats for `key`, and between two looks at a foreign holder.
+    pub fn rhythm(&self, key: &Text) -> Option<(Duration, Duration)> {
+        self.by_key.get(key).map(|line| (line.interval, line.delay))
+    }
+
+    /// Tells every waiter for `key` the same and forgets them.
+    pub fn tell_line(&mut self, key: &Text, news: impl Fn() -> News) {
+        let Some(line) = self.by_key.remove(key) else { return };
+        if let Some(due) = line.due {
+            self.due.remove(&(due, key.clone()));
+        }
+        for entry in line.waiters.into_values() {
+            self.by_id.remove(&entry.waiter.id);
+            let _ = entry.tell.send(news());
+        }
+    }
+
+    /// Tells every waiter for every key the same and forgets them.
+    pub fn tell_all(&mut self, news: impl Fn() -> News) {
+        for key in self.by_key.keys().cloned().collect::<Vec<_>>() {
+            self.tell_line(&key, &news);
+        }
+    }
+
+    /// Fails those for `key` who have borne `trouble` for `patience`.
+    pub fn tell_impatient(&mut self, key: &Text, patience: Duration, trouble: &Trouble) {
+        let Some(line) = self.by_key.get(key) else { return };
+        let has_enough = |entry: &Entry| trouble.since.max(entry.began).elapsed() >= patience;
+        let impatient: Vec<Text> = line
+            .waiters
+            .values()
+            .filter(|entry| has_enough(entry))
+            .map(|entry| entry.waiter.id.clone())
+            .collect();
+        for id in impatient {
+            if let Some(entry) = self.take(&id) {
+                let _ = entry.tell.send(News::Failed(trouble.clone().into_error_of_another()));
+            }
+        }
+    }
+
+    /// A beat for `key` has ended; the next is due in `next`.
+    pub fn beaten(&mut self, key: &Text, next: Duration) {
+        if let Some(line) = self.by_key.get_mut(key) {
+            line.asked = false;
+            self.plan(key, Instant::now() + next);
+        }
+    }
+
+    /// A beat for `key` is due now.
+    pub fn due_now(&mut self, key: &Text) {
+        if self.by_key.contains_key(key) {
+            self.plan_no_later(key, Instant::now());
+        }
+    }
+
+    /// Beats for all keys are due now.
+    pub fn all_due(&mut self) {
+        for key in self.by_key.keys().cloned().collect::<Vec<_>>() {
+            self.due_now(&key);
+        }
+    }
+
+    /// The keys whose beat is due, each with its first waiter and its delay.
+    pub fn take_due(&mut self) -> Vec<(Text, Waiter, Duration)> {
+        let now = Instant::now();
+        let mut taken = Vec::new();
+        while let Some((at, _)) = self.due.first()
+            && *at <= now
+            && let Some((_, key)) = self.due.pop_first()
+        {
+            let Some(line) = self.by_key.get_mut(&key) else { continue };
+            line.due = None;
+            if let Some(first) = line.waiters.values().next()
+                && !line.asked
+            {
+                line.asked = true;
+                taken.push((key, first.waiter.clone(), line.delay));
+            }
+        }
+        taken
+    }
+
+    /// When the next beat is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    fn plan_no_later(&mut self, key: &Text, at: Instant) -> bool {
+        let Some(line) = self.by_key.get(key) else { return false };
+        if line.due.is_none_or(|due| at < due) && !line.asked {
+            return self.plan(key, at);
+        }
+        false
+    }
+
+    /// Says whether this is the first beat due of all.
+    fn plan(&mut self, key: &Text, at: Instant) -> bool {
+        let Some(line) = self.by_key.get_mut(key) else { return false };
+        if let Some(due) = line.due.replace(at) {
+            self.due.remove(&(due, key.clone()));
+        }
+        let is_first = self.due.first().is_none_or(|(first, _)| at < *first);
+        self.due.insert((at, key.clone()));
+        is_first
+    }
+}
+
+impl Early {
+    fn grant(self, waiter: &Waiter, clock: &Reading) -> Grant {
+        match self {
+            Early::Here(token, since) => Grant { token: Some(token), since, ttl: waiter.ttl },
+            Early::Told(token, at) => {
+                let ttl = waiter.ttl.min(CLAIM);
+                Grant { token: Some(token), since: clock.not_after(at), ttl }
+            }
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The waiters of this process: one beat per key for all of them, and grants find their waiter.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rand::RngExt;
+use tokio::select;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::backend::{
+    Acquired, Backend, Beat, CLAIM, Handed, Held, Message, Messages, Released, Text, View, Waiter,
+};
+use crate::clock::{Moment, Reading};
+use crate::error::{Cause, Error, Result};
+use crate::lease::Grant;
+use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
+use crate::waiters::{Early, News, Waiters};
+
+/// A subscription that was refused is tried again this much later.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// A store in this process knows no trouble to be patient with, but takes its turn.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// When a step finds the lock free and does not take it, things have changed since: look again.
+const SOON: Duration = Duration::from_millis(5);
+
+/// The waiters of this process in one store, and the steps that may hand one of them the lock.
+#[derive(Debug)]
+pub struct Waiting<B: Backend> {
+    backend: Arc<B>,
+    patience: Duration,
+    waiters: Mutex<Waiters>,
+    subscription: Mutex<Subscription>,
+    /// Wakes those who wait for it, in the order they came.
+    subscribed: Notify,
+    /// Something is due earlier than before.
+    changed: Notify,
+    trouble: Mutex<Option<Trouble>>,
+    /// The store's clock, as it was read last.
+    clock: Mutex<Option<Reading>>,
+}
+
+/// Whether messages reach this process.
+#[derive(Debug, Clone)]
+pub enum Subscription {
+    /// Nobody needed them so far.
+    None,
+    /// They are asked for; what stands in the way, if anything does.
+    Wanted(Option<Error>),
+    /// They do.
+    Ready,
+    /// They never will: why, and since when that is known.
+    Refused(Error, Instant),
+}
+
+impl<B: Backend> Waiting<B> {
+    /// Waiters in `backend`; a wait fails when it had no answer for as long as `patience`.
+    pub fn new(backend: B, patience: Duration) -> Self {
+        Waiting {
+            backend: Arc::new(backend),
+            patience,
+            waiters: Mutex::default(),
+            subscription: Mutex::new(Subscription::None),
+            subscribed: Notify::new(),
+            changed: Notify::new(),
+            trouble: Mutex::default(),
+            clock: Mutex::default(),
+        }
+    }
+
+    /// The store.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// [`Backend::acquire`], sent now; hands on what it granted to another waiter.
+    pub async fn acquire(
+        &self,
+        key: &Text,
+        waiter: &Waiter,
+        wait: bool,
+        sent: Moment,
+    ) -> Result<Acquired> {
+        let answer = self.backend.acquire(key, waiter, wait).await?;
+        if let Acquired::Waits(view) = &answer {
+            self.seen(view, sent);
+        }
+        Ok(answer)
+    }
+
+    /// [`Backend::release`]; hands on what it granted to another waiter.
+    pub async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
+        let sent = Moment::now();
+        Ok(self.handed_on(self.backend.release(key, id).await?, sent))
+    }
+
+    /// [`Backend::extend`]; hands on what it granted to another waiter.
+    pub async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
+        let sent = Moment::now();
+        Ok(self.handed_on(self.backend.extend(key, id, milliseconds).await?, sent))
+    }
+
+    /// [`Backend::abandon`]; hands on what it granted to another waiter.
+    pub async fn abandon(&self, key: &Text, waiter: &Waiter) -> Result<bool> {
+        let sent = Moment::now();
+        let answer = self.backend.abandon(key, waiter).await?;
+        self.waiters().forget(&waiter.id);
+        Ok(self.handed_on(answer, sent))
+    }
+
+    /// Whether a waiter may join the queue now.
+    pub fn is_subscribed(&self) -> bool {
+        matches!(*lock(&self.subscription), Subscription::Ready)
+    }
+
+    /// Waits until it is known whether messages reach this process. `false`: not for now, or never;
+    /// it goes on being tried in the background.
+    pub async fn subscribed(&self) -> bool {
+        self.want_subscription();
+        let known = async {
+            loop {
+                let mut changed = pin!(self.subscribed.notified());
+                changed.as_mut().enable();
+                match &*lock(&self.subscription) {
+                    Subscription::Ready => return true,
+                    Subscription::Refused(..) | Subscription::Wanted(Some(_)) => return false,
+                    Subscription::None | Subscription::Wanted(None) => {}
+                }
+                changed.await;
+            }
+        };
+        timeout(self.patience.max(LEAST), known).await.unwrap_or(false)
+    }
+
+    fn want_subscription(&self) {
+        let mut subscription = lock(&self.subscription);
+        let is_wanted = match &*subscription {
+            Subscription::None => true,
+            Subscription::Refused(_, at) => at.elapsed() >= ASK_AGAIN,
+            Subscription::Wanted(_) | Subscription::Ready => false,
+        };
+        if is_wanted {
+            *subscription = Subscription::Wanted(None);
+            self.changed.notify_one();
+        }
+    }
+
+    fn set_subscription(&self, now: Subscription) {
+        *lock(&self.subscription) = now;
+        self.subscribed.notify_waiters();
+    }
+
+    /// The error of a call that had no answer for as long as it `waited`; `asked`: something may
+    /// have been carried out for it.
+    pub fn silence(&self, asked: bool, waited: Duration) -> Error {
+        let cause = Cause::timeout("no answer", waited);
+        match asked && self.backend.is_connected() {
+            true => Error::Unknown(cause),
+            false => Error::Unreachable(cause),
+        }
+    }
+
+    /// What keeps the waiters from being told anything.
+    pub fn trouble(&self) -> Option<Error> {
+        let trouble = lock(&self.trouble).clone().map(Trouble::into_error_of_another);
+        trouble.or_else(|| match &*lock(&self.subscription) {
+            Subscription::Wanted(error) => error.clone(),
+            _ => None,
+        })
+    }
+
+    /// Why messages do not reach this process, if it is known that they do not.
+    pub fn refusal(&self) -> Option<Error> {
+        match &*lock(&self.subscription) {
+            Subscription::Wanted(error) => error.clone(),
+            Subscription::Refused(error, _) => Some(error.clone()),
+            Subscription::None | Subscription::Ready => None,
+        }
+    }
+
+    /// Takes a place among the waiters of this process for `key`, with what the queue said when it
+    /// was joined. It would be asked every `delay` if it told nobody when the lock is free.
+    pub fn wait(
+        self: &Arc<Self>,
+        key: &Text,
+        waiter: &Waiter,
+        view: &View,
+        joined: Moment,
+        delay: Duration,
+    ) -> Place<B> {
+        let (tell, news) = oneshot::channel();
+        let next = next_beat(view, waiter.ttl.min(CLAIM) / 2, delay);
+        let clock = Reading { sent: joined, at: view.at };
+        let is_sooner = self.waiters().join(key, waiter, &clock, delay, next, tell);
+        if is_sooner {
+            self.changed.notify_one();
+        }
+        Place { waiting: self.clone(), id: waiter.id.clone(), news }
+    }
+
+    /// Looks after the waiters for as long as it is polled.
+    pub async fn run(self: Arc<Self>) {
+        let mut beats = FuturesUnordered::new();
+        let mut subscribing = FuturesUnordered::new();
+        let mut messages: Option<Messages> = None;
+        let mut pause = Duration::ZERO;
+        loop {
+            let wanted = matches!(*lock(&self.subscription), Subscription::Wanted(_));
+            if wanted && messages.is_none() && subscribing.is_empty() {
+                subscribing.push(self.subscribe_after(pause));
+                pause = (2 * pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            }
+            for (key, first, delay) in self.waiters().take_due() {
+                beats.push(self.beat(key, first, delay));
+            }
+            let next = self.waiters().next_due();
+            select! {
+                message = next_of(&mut messages) => match message {
+                    Some(message) => self.hear(message),
+                    None => {
+                        messages = None;
+                        // The server may be gone: find out.
+                        self.waiters().all_due();
+                        self.set_subscription(Subscription::Wanted(None));
+                    }
+                },
+                Some((key, first, sent, answer)) = beats.next() => {
+                    self.answered(&key, &first, sent, answer);
+                }
+                Some(answer) = subscribing.next() => match answer {
+                    Ok(opened) => {
+                        pause = Duration::ZERO;
+                        messages = Some(opened);
+                        self.set_subscription(Subscription::Ready);
+                        // What was told meanwhile is lost.
+                        self.waiters().all_due();
+                    }
+                    Err(error) if error.is_transient() => {
+                        self.set_subscription(Subscription::Wanted(Some(error)));
+                    }
+                    Err(error) => {
+                        let refused = Subscription::Refused(error, Instant::now());
+                        self.set_subscription(refused);
+                        self.waiters().tell_all(|| News::NoQueue);
+                    }
+                },
+                () = pause_until(next) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    async fn subscribe_after(&self, pause: Duration) -> Result<Messages> {
+        sleep(pause).await;
+        self.backend.subscribe().await
+    }
+
+    async fn beat(
+        &self,
+        key: Text,
+        first: Waiter,
+        delay: Duration,
+    ) -> (Text, Waiter, Moment, Result<Beat>) {
+        let sent = Moment::now();
+        let answer = self.backend.beat(&key, &first, delay).await;
+        (key, first, sent, answer)
+    }
+
+    fn hear(&self, message: Message) {
+        let clock = *lock(&self.clock);
+        let mut waiters = self.waiters();
+        match message {
+            Message::Granted(Handed { id, token }, at) => {
+                waiters.granted_early(&id, Early::Told(token, at), clock.as_ref());
+            }
+            Message::Look(key) => waiters.due_now(&key),
+        }
+    }
+
+    /// What came of a beat for `key` whose first waiter was `first`.
+    fn answered(&self, key: &Text, first: &Waiter, sent: Moment, answer: Result<Beat>) {
+        let mut waiters = self.waiters();
+        let (view, is_known) = match answer {
+            Ok(Beat::Known(view)) => (view, true),
+            Ok(Beat::Lost(view)) => (view, false),
+            Ok(Beat::NoQueue) => return waiters.tell_line(key, || News::NoQueue),
+            Err(error) => return self.failed(waiters, key, error),
+        };
+        if lock(&self.trouble).take().is_some() {
+            // The server is back: it may have told anything meanwhile.
+            waiters.all_due();
+        }
+        drop(waiters);
+        self.seen(&view, sent);
+        let mut waiters = self.waiters();
+        if !is_known && waiters.is_first(key, &first.id) {
+            return waiters.tell_line(key, || News::Again);
+        }
+        let Some((interval, delay)) = waiters.rhythm(key) else { return };
+        waiters.beaten(key, next_beat(&view, interval, delay));
+    }
+
+    fn failed(&self, mut waiters: MutexGuard<'_, Waiters>, key: &Text, error: Error) {
+        if !is_passing(&error) {
+            return waiters.tell_line(key, || News::Failed(error.clone()));
+        }
+        let mut trouble = lock(&self.trouble);
+        let since = trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
+        let now_in_trouble = Trouble { since, error };
+        *trouble = Some(now_in_trouble.clone());
+        waiters.tell_impatient(key, self.patience, &now_in_trouble);
+        // As long again as it has lasted: few tries in a long outage, many in a short one.
+        let pause = since.elapsed().clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        waiters.beaten(key, pause);
+    }
+
+    /// A step's answer says who holds the lock; perhaps one of ours, for as long as is left.
+    fn seen(&self, view: &View, sent: Moment) {
+        *lock(&self.clock) = Some(Reading { sent, at: view.at });
+        if let Held::Ours(Handed { id, token }) = &view.held
+            && let Some(left) = view.left
+        {
+            self.waiters().granted(id, Grant { token: Some(*token), since: sent, ttl: left });
+        }
+    }
+
+    fn handed_on(&self, released: Released, sent: Moment) -> bool {
+        match released {
+            Released::No => false,
+            Released::Yes => true,
+            Released::HandedOn(Handed { id, token }) => {
+                let clock = Reading { sent, at: Duration::ZERO };
+                self.waiters().granted_early(&id, Early::Here(token, sent), Some(&clock));
+                true
+            }
+        }
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        lock(&self.waiters)
+    }
+}
+
+/// A place among the waiters of this process; dropping it leaves.
+#[derive(Debug)]
+pub struct Place<B: Backend> {
+    waiting: Arc<Waiting<B>>,
+    id: Text,
+    news: oneshot::Receiver<News>,
+}
+
+impl<B: Backend> Place<B> {
+    /// Waits until something concerns this waiter.
+    pub async fn news(&mut self) -> News {
+        // The sender is dropped only with this place.
+        (&mut self.news).await.unwrap_or(News::Again)
+    }
+}
+
+impl<B: Backend> Drop for Place<B> {
+    fn drop(&mut self) {
+        self.waiting.waiters().leave(&self.id);
+    }
+}
+
+/// Whether a beat may work again later, and the wait with it: a server that is full or busy still
+/// keeps the queue.
+fn is_passing(error: &Error) -> bool {
+    let is_full = matches!(error, Error::Redis { code, .. } if code == "OOM" || code == "BUSY");
+    is_full || error.is_transient()
+}
+
+/// How long after a look at the lock the next one is due.
+fn next_beat(view: &View, interval: Duration, delay: Duration) -> Duration {
+    let due = match (&view.held, view.left) {
+        (Held::Free, _) => SOON,
+        // Processes that poll in step would always meet the same of the others.
+        (Held::Foreign, _) => delay.mul_f64(rand::rng().random_range(0.5..1.0)),
+        // Redis counts whole milliseconds.
+        (_, Some(left)) => left + Duration::from_millis(1),
+        (_, None) => interval,
+    };
+    due.min(interval)
+}
+
+async fn next_of(messages: &mut Option<Messages>) -> Option<Message> {
+    match messages {
+        Some(messages) => messages.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn pause_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
