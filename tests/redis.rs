@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dist_lock::backend::redis::settings::{Credentials, Login};
-use dist_lock::backend::{Redis, Text};
+use dist_lock::backend::{Acquired, Redis, Released, Text, Waiter};
 use dist_lock::{Backend, Error, Holder};
 use support::server::Server;
+use support::{takes, waiter};
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -17,11 +18,12 @@ async fn a_lock_lies_in_redis_as_version_2_wrote_it() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
 
-    redis.acquire(&"lock:a".into(), &"c1".into(), &"ann".into(), TTL).await.unwrap();
+    let ann = Waiter { owner: "ann".into(), ..waiter("c1", TTL) };
+    redis.acquire(&"lock:a".into(), &ann, false).await.unwrap();
 
     let fields: Vec<String> = server.ask(&["HGETALL", "lock:a"]);
     let left: u64 = server.ask(&["PTTL", "lock:a"]);
-    assert_eq!(fields, ["id", "c1", "owner", "ann"]);
+    assert_eq!(fields[..5], ["id", "c1", "owner", "ann", "fence"]);
     assert!((1..=30_000).contains(&left), "{left} ms left");
 }
 
@@ -29,9 +31,9 @@ async fn a_lock_lies_in_redis_as_version_2_wrote_it() {
 async fn a_repeated_acquire_renews_the_lock_instead_of_being_locked_out() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.acquire(&"k".into(), &"c1".into(), &"".into(), Duration::from_secs(5)).await.unwrap();
+    takes(&redis, "k", "c1", Duration::from_secs(5)).await;
 
-    assert!(redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap());
+    assert!(takes(&redis, "k", "c1", TTL).await);
 
     let left: u64 = server.ask(&["PTTL", "k"]);
     assert!(left > 5_000, "{left} ms left");
@@ -43,7 +45,7 @@ async fn a_key_of_another_type_is_taken_and_cannot_be_released() {
     let redis = Redis::new(server.settings()).unwrap();
     server.ask::<()>(&["SET", "k", "text"]);
 
-    assert_eq!(redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await, Ok(false));
+    assert!(!takes(&redis, "k", "c1", TTL).await);
     let refusal = redis.release(&"k".into(), &"c1".into()).await.unwrap_err();
 
     assert!(matches!(&refusal, Error::Redis { code, .. } if code == "WRONGTYPE"), "{refusal}");
@@ -53,12 +55,12 @@ async fn a_key_of_another_type_is_taken_and_cannot_be_released() {
 async fn scripts_the_server_forgot_are_sent_again() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();
+    takes(&redis, "k", "c1", TTL).await;
 
     server.ask::<()>(&["SCRIPT", "FLUSH"]);
 
-    assert_eq!(redis.acquire(&"k".into(), &"c2".into(), &"".into(), TTL).await, Ok(false));
-    assert_eq!(redis.release(&"k".into(), &"c1".into()).await, Ok(true));
+    assert!(!takes(&redis, "k", "c2", TTL).await);
+    assert_eq!(redis.release(&"k".into(), &"c1".into()).await, Ok(Released::Yes));
 }
 
 #[tokio::test]
@@ -67,28 +69,28 @@ async fn all_callers_share_one_connection_and_a_burst_is_answered_in_full() {
     let redis = Redis::new(server.settings()).unwrap();
 
     let keys: Vec<Text> = (0..3000).map(|number| format!("k{number}").into()).collect();
-    let (id, owner): (Text, Text) = ("c1".into(), "".into());
+    let id = waiter("c1", TTL);
     let answers =
-        futures_util::future::join_all(keys.iter().map(|key| redis.acquire(key, &id, &owner, TTL)));
-    assert!(answers.await.into_iter().all(|granted| granted == Ok(true)));
+        futures_util::future::join_all(keys.iter().map(|key| redis.acquire(key, &id, false)));
+    assert!(answers.await.into_iter().all(|answer| matches!(answer, Ok(Acquired::Held(Some(_))))));
 
     let clients: String = server.ask(&["CLIENT", "LIST"]);
     assert_eq!(clients.matches("name=dist-lock ").count(), 1, "{clients}");
     let size: u64 = server.ask(&["DBSIZE"]);
-    assert_eq!(size, 3000);
+    assert_eq!(size, 3001, "the locks and the last token");
 }
 
 #[tokio::test]
 async fn a_connection_the_server_closed_is_replaced() {
     let server = Server::start();
     let redis = Redis::new(server.settings()).unwrap();
-    redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();
+    takes(&redis, "k", "c1", TTL).await;
 
     server.ask::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
 
     // The step that met the broken connection may fail; none after it does.
     let _ = redis.read(&"k".into()).await;
-    assert_eq!(redis.release(&"k".into(), &"c1".into()).await, Ok(true));
+    assert_eq!(redis.release(&"k".into(), &"c1".into()).await, Ok(Released::Yes));
 }
 
 #[tokio::test]
@@ -139,7 +141,7 @@ async fn each_lock_costs_one_command_to_take_and_one_to_free() {
     redis.release(&"k".into(), &"none".into()).await.unwrap();
     server.ask::<()>(&["CONFIG", "RESETSTAT"]);
 
-    redis.acquire(&"k".into(), &"c1".into(), &"".into(), TTL).await.unwrap();
+    takes(&redis, "k", "c1", TTL).await;
     redis.release(&"k".into(), &"c1".into()).await.unwrap();
 
     let stats: String = server.ask(&["INFO", "commandstats"]);

@@ -1,13 +1,16 @@
 //! The memory store behind a network that loses things.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dist_lock::backend::Memory;
-use dist_lock::backend::Text;
+use dist_lock::backend::memory::{Client, Memory};
+use dist_lock::backend::{Acquired, Beat, Message, Messages, Mode, Released, Text, Waiter};
 use dist_lock::{Backend, Cause, Error, Holder, Result};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::sleep;
 
 /// What happens to one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,25 +19,125 @@ pub enum Fate {
     Answered,
     /// It never leaves.
     NotSent,
+    /// The same, and nobody ever hears of it.
+    NeverSent,
     /// It is carried out, and the answer is lost with the connection.
     ReplyLost,
     /// It is carried out, and the answer never comes.
     Silence,
     /// It is carried out, and the answer takes this long.
     Late(Duration),
+    /// It is carried out, and the answer is lost with the connection, which takes this long.
+    LostLate(Duration),
     /// The server refuses it.
     Refused,
 }
 
 /// A store whose next steps meet the fates that were set. Cloning is shallow.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Flaky {
-    memory: Arc<Memory>,
+    client: Arc<Client>,
+    has_queue: bool,
     fates: Arc<Mutex<VecDeque<Fate>>>,
+    by_name: Arc<Mutex<HashMap<&'static str, VecDeque<Fate>>>>,
+    always: Arc<Mutex<Option<Fate>>>,
     steps: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Mail>>,
+    memory: Arc<Memory>,
+}
+
+/// How messages get to the process.
+#[derive(Debug, Default)]
+struct Mail {
+    is_lost: bool,
+    delay: Duration,
+    /// The process's end of the subscription, and how often there was one.
+    listener: Option<UnboundedSender<Message>>,
+    opened: usize,
+    refusal: Option<Error>,
+    /// It was lost.
+    lost: Arc<Notify>,
+}
+
+impl Default for Flaky {
+    fn default() -> Self {
+        Flaky::on(&Arc::default())
+    }
 }
 
 impl Flaky {
+    /// One process's way to a store.
+    pub fn on(memory: &Arc<Memory>) -> Self {
+        Flaky {
+            client: Arc::new(memory.clone().client()),
+            has_queue: true,
+            fates: Arc::default(),
+            by_name: Arc::default(),
+            always: Arc::default(),
+            steps: Arc::default(),
+            messages: Arc::default(),
+            memory: memory.clone(),
+        }
+    }
+
+    /// The store itself.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// The fates of the steps of this name to come.
+    pub fn set_for(&self, name: &'static str, fates: impl IntoIterator<Item = Fate>) {
+        self.by_name.lock().unwrap().insert(name, fates.into_iter().collect());
+    }
+
+    /// The fate of all steps that no other was set for.
+    pub fn set_always(&self, fate: Fate) {
+        *self.always.lock().unwrap() = Some(fate);
+    }
+
+    /// Nothing comes or goes any more, as if the process or its machine were gone.
+    pub fn die(&self) {
+        self.set_always(Fate::NeverSent);
+        self.messages.lock().unwrap().is_lost = true;
+    }
+
+    /// Whether the messages to this process get lost from now on.
+    pub fn lose_messages(&self, is_lost: bool) {
+        self.messages.lock().unwrap().is_lost = is_lost;
+    }
+
+    /// How long the messages to this process take from now on.
+    pub fn delay_messages(&self, delay: Duration) {
+        self.messages.lock().unwrap().delay = delay;
+    }
+
+    /// The subscription is lost, which both ends notice.
+    pub fn lose_subscription(&self) {
+        let mut mail = self.messages.lock().unwrap();
+        mail.listener = None;
+        mail.lost.notify_waiters();
+    }
+
+    /// Subscribing fails from now on.
+    pub fn refuse_messages(&self, error: Error) {
+        self.messages.lock().unwrap().refusal = Some(error);
+    }
+
+    /// How often the process subscribed.
+    pub fn subscriptions(&self) -> usize {
+        self.messages.lock().unwrap().opened
+    }
+
+    /// How many steps of this name there were.
+    pub fn count(&self, name: &str) -> usize {
+        self.steps().iter().filter(|step| step.starts_with(name)).count()
+    }
+
+    /// A store that has no queue.
+    pub fn classic() -> Self {
+        Flaky { has_queue: false, ..Flaky::default() }
+    }
+
     /// The fates of the steps to come; after them all are answered.
     pub fn set(&self, fates: impl IntoIterator<Item = Fate>) {
         *self.fates.lock().unwrap() = fates.into_iter().collect();
@@ -52,8 +155,11 @@ impl Flaky {
         step: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         self.steps.lock().unwrap().push(format!("{name} {id}"));
-        let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Answered);
+        let of_name = self.by_name.lock().unwrap().get_mut(name).and_then(VecDeque::pop_front);
+        let next = of_name.or_else(|| self.fates.lock().unwrap().pop_front());
+        let fate = next.or(*self.always.lock().unwrap()).unwrap_or(Fate::Answered);
         match fate {
+            Fate::NeverSent => return pending().await,
             Fate::NotSent => return Err(Error::Unreachable(Cause::new("refused"))),
             Fate::Refused => {
                 return Err(Error::Redis { code: "NOPERM".into(), message: "no".into() });
@@ -65,8 +171,12 @@ impl Flaky {
             Fate::ReplyLost => Err(Error::Unknown(Cause::new("reset"))),
             Fate::Silence => pending().await,
             Fate::Late(delay) => {
-                tokio::time::sleep(delay).await;
+                sleep(delay).await;
                 answer
+            }
+            Fate::LostLate(delay) => {
+                sleep(delay).await;
+                Err(Error::Unknown(Cause::new("reset")))
             }
             _ => answer,
         }
@@ -74,20 +184,72 @@ impl Flaky {
 }
 
 impl Backend for Flaky {
-    async fn acquire(&self, key: &Text, id: &Text, owner: &Text, ttl: Duration) -> Result<bool> {
-        self.meet("acquire", id, self.memory.acquire(key, id, owner, ttl)).await
+    async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
+        let wait = wait && self.has_queue;
+        match self.meet("acquire", &waiter.id, self.client.acquire(key, waiter, wait)).await? {
+            Acquired::Taken if !self.has_queue => Ok(Acquired::NoQueue),
+            acquired => Ok(acquired),
+        }
     }
 
-    async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
-        self.meet("release", id, self.memory.release(key, id)).await
+    async fn release(&self, key: &Text, id: &Text) -> Result<Released> {
+        self.meet("release", id, self.client.release(key, id)).await
     }
 
-    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
-        self.meet("extend", id, self.memory.extend(key, id, milliseconds)).await
+    async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
+        self.meet("extend", id, self.client.extend(key, id, milliseconds)).await
+    }
+
+    async fn abandon(&self, key: &Text, waiter: &Waiter) -> Result<Released> {
+        let name = if self.has_queue { "abandon" } else { "release" };
+        self.meet(name, &waiter.id, self.client.abandon(key, waiter)).await
+    }
+
+    async fn beat(&self, key: &Text, first: &Waiter, delay: Duration) -> Result<Beat> {
+        self.meet("beat", &first.id, self.client.beat(key, first, delay)).await
     }
 
     async fn read(&self, key: &Text) -> Result<Option<Holder>> {
-        self.meet("read", "", self.memory.read(key)).await
+        self.meet("read", "", self.client.read(key)).await
+    }
+
+    async fn subscribe(&self) -> Result<Messages> {
+        if let Some(refusal) = self.messages.lock().unwrap().refusal.clone() {
+            return Err(refusal);
+        }
+        let mut told = self.client.subscribe().await?;
+        let (listener, messages) = unbounded_channel();
+        let weak = listener.downgrade();
+        let lost = {
+            let mut mail = self.messages.lock().unwrap();
+            mail.listener = Some(listener);
+            mail.opened += 1;
+            mail.lost.clone()
+        };
+        let mail = self.messages.clone();
+        tokio::spawn(async move {
+            while weak.strong_count() > 0 {
+                let message = tokio::select! {
+                    message = told.recv() => message,
+                    () = lost.notified() => None,
+                };
+                let Some(message) = message else { return };
+                let (is_lost, delay) = {
+                    let mail = mail.lock().unwrap();
+                    (mail.is_lost, mail.delay)
+                };
+                if !is_lost {
+                    sleep(delay).await;
+                    let Some(listener) = weak.upgrade() else { return };
+                    let _ = listener.send(message);
+                }
+            }
+        });
+        Ok(messages)
+    }
+
+    async fn mode(&self) -> Result<Mode> {
+        Ok(Mode::Queue)
     }
 
     fn is_connected(&self) -> bool {

@@ -68,9 +68,14 @@ impl Server {
 
     /// Runs a command over a connection of the test's own.
     pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut connection = self.client().get_connection().expect("the server is gone");
+        let mut connection = self.connection();
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]).query(&mut connection).expect("the server refused")
+    }
+
+    /// A connection of the test's own, for many commands.
+    pub fn connection(&self) -> redis::Connection {
+        self.client().get_connection().expect("the server is gone")
     }
 
     fn client(&self) -> redis::Client {

@@ -1,4 +1,5 @@
-//! The rules of one call, over a store whose answers go astray, on a clock that is paused.
+//! The rules of one call where there is no queue, over a store whose answers go astray, on a clock
+//! that is paused.
 
 mod support;
 
@@ -16,13 +17,14 @@ const DELAY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn locker() -> (Flaky, Arc<Locker<Flaky>>) {
-    let store = Flaky::default();
+    let store = Flaky::classic();
     (store.clone(), Arc::new(Locker::new(store, PATIENCE)))
 }
 
 fn request(retries: Option<u32>, timeout: Option<Duration>) -> Acquire {
     let schedule = Schedule::new(DELAY, retries, timeout);
-    Acquire { key: "k".into(), owner: "".into(), ttl: TTL, schedule }
+    let (key, owner) = ("k".into(), "".into());
+    Acquire { key, owner, ttl: TTL, schedule, renewal: None, group: 0 }
 }
 
 fn start(locker: &Arc<Locker<Flaky>>, request: Acquire) -> JoinHandle<Result<Option<Lock>>> {
@@ -275,7 +277,7 @@ async fn an_outage_longer_than_the_patience_is_an_error_and_not_a_taken_lock() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_all_callers_of_a_line_at_the_same_time() {
     let (store, locker) = locker();
-    store.set([Fate::NotSent; 1000]);
+    store.set([Fate::NotSent; 10_000]);
     let started = Instant::now();
     let callers: Vec<_> = (0..100).map(|_| start(&locker, request(None, None))).collect();
 

@@ -1,0 +1,593 @@
+//! Waiting in the queue of a store, by one process and by several, on a clock that is paused.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dist_lock::backend::{CLAIM, Memory, Mode, Text};
+use dist_lock::schedule::Schedule;
+use dist_lock::{Acquire, Backend, Error, Lock, Locker, Result};
+use support::flaky::{Fate, Flaky};
+use support::takes;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+const TTL: Duration = Duration::from_secs(30);
+const DELAY: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_secs(1);
+const KEY: &str = "k";
+
+fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// One process.
+#[derive(Clone)]
+struct Process {
+    store: Flaky,
+    locker: Arc<Locker<Flaky>>,
+}
+
+type Waiting = JoinHandle<Result<Option<Lock>>>;
+
+impl Process {
+    fn with(store: Flaky) -> Self {
+        let locker = Arc::new(Locker::new(store.clone(), PATIENCE));
+        Process { store, locker }
+    }
+
+    /// Asks for the lock in the background.
+    fn asks(&self, ttl: Duration, limit: Option<Duration>) -> Waiting {
+        let locker = self.locker.clone();
+        let schedule = Schedule::new(DELAY, None, limit);
+        let (key, owner) = (KEY.into(), "".into());
+        let request = Acquire { key, owner, ttl, schedule, renewal: None, group: 0 };
+        tokio::spawn(async move { locker.acquire(request).await })
+    }
+
+    fn waits(&self) -> Waiting {
+        self.asks(TTL, None)
+    }
+
+    /// Returns when the waiter is in the queue.
+    async fn queues(&self) -> Waiting {
+        let waiting = self.waits();
+        sleep(milliseconds(1)).await;
+        waiting
+    }
+
+    async fn holds(&self, ttl: Duration) -> Text {
+        id_of(self.asks(ttl, None)).await
+    }
+
+    async fn release(&self, id: &Text) -> bool {
+        self.locker.release(&KEY.into(), id).await.unwrap()
+    }
+}
+
+/// Processes that use one store.
+fn processes<const COUNT: usize>() -> [Process; COUNT] {
+    let memory = Arc::<Memory>::default();
+    std::array::from_fn(|_| Process::with(Flaky::on(&memory)))
+}
+
+async fn id_of(waiting: Waiting) -> Text {
+    waiting.await.unwrap().unwrap().expect("the lock").id
+}
+
+/// How long it takes until the waiter has the lock.
+async fn wait_of(waiting: Waiting) -> Duration {
+    let began = Instant::now();
+    id_of(waiting).await;
+    began.elapsed()
+}
+
+/// What lies in the store, without what ended.
+async fn left_in(memory: &Arc<Memory>) -> String {
+    let observer = memory.clone().client();
+    observer.release(&KEY.into(), &"nobody".into()).await.unwrap();
+    format!("{memory:?}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_of_one_process_are_served_in_order_of_arrival() {
+    let [process] = processes();
+    let mut holder = process.holds(TTL).await;
+    let waiters: Vec<Waiting> = (0..50).map(|_| process.waits()).collect();
+    sleep(BEAT).await;
+
+    for waiter in waiters {
+        assert!(!waiter.is_finished());
+        process.release(&holder).await;
+        holder = id_of(waiter).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_of_several_processes_are_served_in_order_of_arrival_and_without_a_gap() {
+    let processes: [Process; 4] = processes();
+    let mut holder = (0, processes[0].holds(TTL).await);
+    let mut waiters = Vec::new();
+    for turn in [2, 1, 3, 0, 0, 3, 1, 2, 2, 0] {
+        waiters.push((turn, processes[turn].queues().await));
+    }
+    sleep(3 * BEAT).await;
+
+    for (process, waiter) in waiters {
+        let released = Instant::now();
+        processes[holder.0].release(&holder.1).await;
+        holder = (process, id_of(waiter).await);
+        assert_eq!(released.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_comer_does_not_pass_those_who_wait() {
+    let [first, second, third] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    first.release(&holder).await;
+
+    assert_eq!(third.asks(TTL, Some(Duration::ZERO)).await.unwrap(), Ok(None));
+
+    id_of(waiter).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_beats_once_per_key_however_many_wait() {
+    let [holder, waiting] = processes();
+    holder.holds(TTL).await;
+    let _waiters: Vec<Waiting> = (0..100).map(|_| waiting.waits()).collect();
+    sleep(milliseconds(1)).await;
+    let acquires = waiting.store.count("acquire");
+
+    sleep(10 * BEAT).await;
+
+    let beats = waiting.store.count("beat");
+    assert!((9..=11).contains(&beats), "{beats} beats in ten seconds");
+    assert_eq!(waiting.store.count("acquire"), acquires);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_off_between_processes_costs_two_steps() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    let before = (first.store.steps().len(), second.store.steps().len());
+
+    first.release(&holder).await;
+    let id = id_of(waiter).await;
+    second.release(&id).await;
+
+    let steps = (first.store.steps().len() - before.0, second.store.steps().len() - before.1);
+    assert_eq!(steps, (1, 1), "two releases, and the first was the other's grant");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_message_costs_at_most_one_beat() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    sleep(BEAT / 10).await;
+    second.store.lose_messages(true);
+
+    first.release(&holder).await;
+
+    let waited = wait_of(waiter).await;
+    assert!((milliseconds(1)..=BEAT).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_message_costs_a_waiter_with_a_short_ttl_at_most_half_of_it() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.asks(milliseconds(400), None);
+    sleep(milliseconds(10)).await;
+    second.store.lose_messages(true);
+
+    first.release(&holder).await;
+
+    let waited = wait_of(waiter).await;
+    assert!(waited <= milliseconds(200), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_runs_out_of_time_leaves_the_queue() {
+    let [first, second, third] = processes();
+    let holder = first.holds(TTL).await;
+    let impatient = second.asks(TTL, Some(BEAT));
+    sleep(milliseconds(1)).await;
+    let patient = third.queues().await;
+
+    assert_eq!(impatient.await.unwrap(), Ok(None));
+    sleep(milliseconds(1)).await;
+    let released = Instant::now();
+    first.release(&holder).await;
+
+    id_of(patient).await;
+    assert_eq!(released.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_is_aborted_leaves_nothing_behind() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+
+    waiter.abort();
+    sleep(milliseconds(1)).await;
+    first.release(&holder).await;
+
+    let left = left_in(first.store.memory()).await;
+    assert!(left.contains("by_key: {}"), "{left}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_crosses_the_waiter_s_end_goes_to_the_next() {
+    let [first, second, third] = processes();
+    let holder = first.holds(TTL).await;
+    let leaving = second.queues().await;
+    let next = third.queues().await;
+    second.store.delay_messages(milliseconds(100));
+
+    first.release(&holder).await;
+    sleep(milliseconds(50)).await;
+    leaving.abort();
+    let left = Instant::now();
+
+    id_of(next).await;
+    assert!(left.elapsed() <= milliseconds(1), "{:?}", left.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_in_the_same_process_that_crosses_the_waiter_s_end_goes_to_the_next() {
+    let [process] = processes();
+    let holder = process.holds(TTL).await;
+    let leaving = process.queues().await;
+    let next = process.queues().await;
+    process.store.set_for("release", [Fate::Late(milliseconds(100))]);
+
+    let releasing = process.clone();
+    let released = tokio::spawn(async move { releasing.release(&holder).await });
+    sleep(milliseconds(50)).await;
+    leaving.abort();
+    let left = Instant::now();
+
+    id_of(next).await;
+    assert!(left.elapsed() <= milliseconds(51), "{:?}", left.elapsed());
+    assert!(released.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_died_is_noticed_when_its_lock_expires() {
+    let [first, second] = processes();
+    let taken = Instant::now();
+    first.holds(milliseconds(7300)).await;
+    let waiter = second.queues().await;
+    first.store.die();
+
+    id_of(waiter).await;
+
+    let waited = taken.elapsed();
+    let expected = milliseconds(7300)..=milliseconds(7310);
+    assert!(expected.contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_shortens_its_lock_wakes_the_first_waiter() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    sleep(BEAT / 10).await;
+
+    first.locker.extend(&KEY.into(), &holder, 100.0).await.unwrap();
+
+    let waited = wait_of(waiter).await;
+    assert!((milliseconds(100)..=milliseconds(110)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_waiter_that_died_unnoticed_costs_at_most_one_claim() {
+    let [first, second, third, last] = processes();
+    let holder = first.holds(TTL).await;
+    let _dead = [second.queues().await, third.queues().await];
+    let waiter = last.queues().await;
+    second.store.die();
+    third.store.die();
+
+    first.release(&holder).await;
+
+    let waited = wait_of(waiter).await;
+    assert!(waited <= 2 * CLAIM + milliseconds(10), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_that_died_long_ago_cost_nothing() {
+    let [first, second, last] = processes();
+    let holder = first.holds(TTL).await;
+    let _dead = second.queues().await;
+    let waiter = last.queues().await;
+    second.store.die();
+    sleep(4 * BEAT).await;
+
+    first.release(&holder).await;
+
+    assert_eq!(wait_of(waiter).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_after_the_claim_gives_no_lock() {
+    let [first, second, third] = processes();
+    let holder = first.holds(TTL).await;
+    let late = second.queues().await;
+    let next = third.queues().await;
+    second.store.delay_messages(2 * CLAIM);
+    second.store.set_for("beat", [Fate::NotSent; 1000]);
+
+    first.release(&holder).await;
+    id_of(next).await;
+    sleep(2 * CLAIM).await;
+
+    assert!(!late.is_finished(), "another has it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_counts_from_when_the_store_made_it_and_not_from_when_it_was_heard() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    second.store.delay_messages(milliseconds(700));
+    sleep(milliseconds(100)).await;
+    // It beats just before the message comes, and learns nothing.
+    second.store.set_for("beat", [Fate::NeverSent; 10]);
+
+    first.release(&holder).await;
+    let id = id_of(waiter).await;
+
+    let remaining = second.locker.holds().remaining(&id);
+    assert!(remaining <= CLAIM - milliseconds(700), "{remaining:?}");
+    assert!(remaining >= CLAIM - milliseconds(750), "{remaining:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_nearly_over_is_confirmed_before_anybody_is_told() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    second.store.delay_messages(milliseconds(1900));
+    second.store.set_for("beat", [Fate::NeverSent; 10]);
+
+    first.release(&holder).await;
+    let id = id_of(waiter).await;
+
+    assert!(second.locker.holds().remaining(&id) > TTL / 2, "it asked, and has its whole ttl");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_store_forgets_everything_the_waiters_of_a_process_queue_again_in_order() {
+    let [first, second] = processes();
+    first.holds(TTL).await;
+    let mut waiters = Vec::new();
+    for _ in 0..5 {
+        waiters.push(second.queues().await);
+    }
+
+    first.store.memory().clear();
+    assert!(takes(&first.store, KEY, "another", TTL).await);
+    sleep(2 * BEAT).await;
+    first.release(&"another".into()).await;
+
+    for waiter in waiters {
+        let id = timeout(BEAT, id_of(waiter)).await.expect("in order");
+        second.release(&id).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_store_forgets_everything_a_waiter_has_the_lock_within_a_beat() {
+    let [first, second] = processes();
+    first.holds(TTL).await;
+    let waiter = second.queues().await;
+
+    first.store.memory().clear();
+
+    let waited = wait_of(waiter).await;
+    assert!(waited <= BEAT, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_subscription_is_renewed_and_the_first_beat_finds_what_was_missed() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+
+    second.store.lose_subscription();
+    first.release(&holder).await;
+
+    let waited = wait_of(waiter).await;
+    assert!(waited <= BEAT, "{waited:?}");
+    assert_eq!(second.store.subscriptions(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_whose_subscription_was_lost_keeps_its_place() {
+    let [first, second, third] = processes();
+    let holder = first.holds(TTL).await;
+    let before = second.queues().await;
+    let after = third.queues().await;
+
+    second.store.lose_subscription();
+    sleep(BEAT).await;
+    first.release(&holder).await;
+
+    let id = timeout(BEAT, id_of(before)).await.expect("it is first");
+    assert!(!after.is_finished());
+    second.release(&id).await;
+    id_of(after).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_bears_an_outage_that_is_shorter_than_its_patience() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    second.store.set_always(Fate::NotSent);
+    second.store.lose_messages(true);
+    sleep(PATIENCE / 2).await;
+    first.release(&holder).await;
+
+    second.store.set_always(Fate::Answered);
+
+    let waited = wait_of(waiter).await;
+    assert!(waited <= BEAT + milliseconds(10), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_fails_when_the_store_is_out_of_reach_for_longer_than_its_patience() {
+    let [first, second] = processes();
+    first.holds(2 * TTL).await;
+    let waiter = second.queues().await;
+    second.store.set_always(Fate::NotSent);
+    let out = Instant::now();
+
+    let failure = waiter.await.unwrap().unwrap_err();
+
+    assert!(matches!(failure, Error::Unreachable(_)), "{failure}");
+    assert!(out.elapsed() <= PATIENCE + 2 * BEAT, "{:?}", out.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_at_its_time_though_the_store_is_out_of_reach() {
+    let [first, second] = processes();
+    first.holds(TTL).await;
+    let began = Instant::now();
+    let waiter = second.asks(TTL, Some(3 * BEAT));
+    sleep(milliseconds(1)).await;
+    second.store.set_always(Fate::NeverSent);
+
+    let _ = waiter.await.unwrap();
+
+    let waited = began.elapsed();
+    assert!((3 * BEAT..=3 * BEAT + milliseconds(2)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_its_last_try() {
+    let [first, second] = processes();
+    first.holds(TTL).await;
+    let began = Instant::now();
+
+    let schedule = Schedule::new(DELAY, Some(10), None);
+    let (key, owner) = (KEY.into(), "".into());
+    let request = Acquire { key, owner, ttl: TTL, schedule, renewal: None, group: 0 };
+
+    assert_eq!(second.locker.acquire(request).await, Ok(None));
+    let waited = began.elapsed();
+    assert!((10 * DELAY..=10 * DELAY + milliseconds(2)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_version_2_process_holds_the_lock_one_waiter_per_process_looks_each_delay() {
+    let [process] = processes();
+    let memory = process.store.memory().clone();
+    assert!(memory.acquire_as_version_2(&KEY.into(), &"old".into(), TTL));
+    let first = process.queues().await;
+    let _second = process.queues().await;
+    let beats = process.store.count("beat");
+    sleep(10 * DELAY).await;
+    let beats = process.store.count("beat") - beats;
+    assert!((10..=20).contains(&beats), "{beats} beats");
+
+    memory.release_as_version_2(&KEY.into(), &"old".into());
+
+    let waited = wait_of(first).await;
+    assert!(waited <= DELAY, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_2_process_that_polls_is_not_starved_by_those_who_queue() {
+    let processes: [Process; 3] = processes();
+    let memory = processes[0].store.memory().clone();
+    let key = Text::from(KEY);
+    assert!(memory.acquire_as_version_2(&key, &"old".into(), TTL));
+    for process in processes {
+        for _ in 0..3 {
+            let process = process.clone();
+            tokio::spawn(async move {
+                loop {
+                    let id = process.holds(TTL).await;
+                    sleep(milliseconds(5)).await;
+                    process.release(&id).await;
+                }
+            });
+        }
+    }
+    sleep(milliseconds(100)).await;
+    memory.release_as_version_2(&key, &"old".into());
+    sleep(milliseconds(60)).await;
+
+    let began = Instant::now();
+    while !memory.acquire_as_version_2(&key, &"old".into(), TTL) {
+        sleep(DELAY).await;
+    }
+
+    assert!(began.elapsed() <= 2 * BEAT, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_a_queue_is_asked_again_and_again() {
+    let store = Flaky::classic();
+    let process = Process::with(store);
+    let holder = process.holds(TTL).await;
+    let waiter = process.queues().await;
+
+    sleep(10 * DELAY).await;
+    let tries = process.store.count("acquire");
+    assert!((10..=13).contains(&tries), "{tries} tries");
+    assert_eq!(process.store.count("beat"), 0);
+    process.release(&holder).await;
+
+    assert!(wait_of(waiter).await <= DELAY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mode_of_a_store_with_a_queue_is_queue() {
+    let [process] = processes();
+
+    assert_eq!(process.locker.mode().await, Ok(Mode::Queue));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_messages_are_refused_waiting_is_polling_and_mode_says_why() {
+    let [first, second] = processes();
+    let refusal = Error::Redis { code: "NOPERM".into(), message: "no channels".into() };
+    second.store.refuse_messages(refusal);
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    sleep(10 * DELAY).await;
+    first.release(&holder).await;
+
+    assert!(wait_of(waiter).await <= DELAY);
+    assert_eq!(second.store.count("beat"), 0);
+    let Ok(Mode::Classic(reason)) = second.locker.mode().await else { panic!("it queues") };
+    assert!(reason.contains("NOPERM no channels"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_grow_from_hold_to_hold_also_past_a_store_that_forgot_everything() {
+    let [first, second] = processes();
+    let mut last = None;
+    for round in 0..10 {
+        let process = if round % 2 == 0 { &first } else { &second };
+        let lock = process.waits().await.unwrap().unwrap().unwrap();
+        assert!(lock.token > last, "{:?} after {last:?}", lock.token);
+        last = lock.token;
+        process.release(&lock.id).await;
+        sleep(BEAT).await;
+        if round == 5 {
+            first.store.memory().clear();
+        }
+    }
+}
