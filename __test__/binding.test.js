@@ -9,6 +9,7 @@ const { eventually } = require('./support/outcome.js')
 const { startProxy } = require('./support/proxy.js')
 const { startRedis } = require('./support/redis.js')
 
+const FOR_MESSAGES = ' sub=1 '
 const USERS = { users: { default: 'on nopass ~* &* +@all', ada: 'on >secret ~* &* +@all' } }
 
 let redis
@@ -23,9 +24,9 @@ async function run(t, program, data, flags) {
   return said
 }
 
-async function connections(server) {
-  const list = await server.command('CLIENT', 'LIST')
-  return list.split('\n').filter((line) => line.includes(' name=dist-lock ')).length
+async function connections(server, which = '') {
+  const list = (await server.command('CLIENT', 'LIST')).split('\n')
+  return list.filter((line) => line.includes(' name=dist-lock ') && line.includes(which)).length
 }
 
 test('a process with managers that were never used exits by itself', async (t) => {
@@ -147,7 +148,7 @@ test('managers with equal settings share one connection, each thread has its own
   assert.equal(await connections(server), 2)
 })
 
-test('calls of all threads that wait, and many at a time, share one more connection', async (t) => {
+test('calls of all threads that wait, and many at a time, share two more connections', async (t) => {
   const server = await startRedis(t)
   await server.command('HSET', 'lock:held', 'id', 'another', 'owner', '')
   const child = runChild(t, { url: server.url }, async ({ distLock, thread, say, url }) => {
@@ -165,8 +166,10 @@ test('calls of all threads that wait, and many at a time, share one more connect
     setTimeout(() => {}, 10000)
   })
   await child.heard('all through')
+  await eventually(() => connections(server, FOR_MESSAGES), 'one for messages')
 
-  assert.equal(await connections(server), 3)
+  assert.equal(await connections(server, FOR_MESSAGES), 1)
+  assert.equal(await connections(server), 4)
 })
 
 test('managers with different settings have a connection each', async (t) => {

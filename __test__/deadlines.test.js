@@ -11,7 +11,9 @@ const { startRedis } = require('./support/redis.js')
 
 let redis
 let locks
-const starting = startRedis({ after })
+/** Without side keys there is no queue, and every try is a command, as in version 2. */
+const users = { classic: 'on >secret ~lock:* &* +@all' }
+const starting = startRedis({ after }, { users })
 before(async () => {
   redis = await starting
   locks = distLock(redis.url, { retryDelay: 5 })
@@ -26,18 +28,32 @@ async function time(promise) {
 }
 
 for (const maxRetries of [0, 1, 2, 5]) {
-  test(`maxRetries: ${maxRetries} in a call tries ${maxRetries + 1} times`, async (t) => {
+  test(`without a queue maxRetries: ${maxRetries} in a call tries ${maxRetries + 1} times`, async (t) => {
+    const { host, port } = redis
+    const classic = distLock({ host, port, username: 'classic', password: 'secret' })
     await locks.acquire('a')
     const monitor = await redis.monitor()
     t.after(() => monitor.stop())
 
-    assert.equal(await locks.acquire('a', { maxRetries }), false)
+    assert.equal(await classic.acquire('a', { maxRetries, retryDelay: 5 }), false)
 
     const lines = await monitor.lines()
     const asked = lines.filter((line) => / "evalsha" /i.test(line) && line.includes('"lock:a"'))
     assert.equal(asked.length, maxRetries + 1)
   })
 }
+
+test('in the queue maxRetries in a call ends when its last try would have been', async () => {
+  await locks.acquire('a')
+
+  const few = locks.acquire('a', { maxRetries: 3, retryDelay: 60 })
+  const none = locks.acquire('a', { maxRetries: 0, retryDelay: 60000 })
+
+  assert.ok((await time(none)) < 10000)
+  const took = await time(few)
+  assert.deepEqual(await Promise.all([few, none]), [false, false])
+  assert.ok(took < 10000, `${took} ms`)
+})
 
 test('an acquire with a timeout answers false when it is over, not before', async () => {
   await locks.acquire('a')

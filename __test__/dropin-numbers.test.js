@@ -7,9 +7,13 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { inspect } = require('node:util')
 const { ask, bothVersions, seen } = require('./support/both.js')
 
-const { each, same, differs } = bothVersions()
+const { each, same, differs } = bothVersions({
+  users: { classic: 'on >secret ~lock:* &* +@all' },
+})
 // Numbers are no matter of the client.
 const ONE = { kinds: ['redis-3.1'] }
+/** Without side keys there is no queue, and each try is a command, as in version 2. */
+const CLASSIC = { ...ONE, settings: { username: 'classic', password: 'secret' } }
 
 /** How often a server is asked for the key while `run` runs. */
 async function tries(redis, key, run) {
@@ -35,7 +39,7 @@ const TRIES = [
 
 for (const [maxRetries, expected] of TRIES) {
   each(
-    `maxRetries ${inspect(maxRetries)} is ${expected} ${expected === 1 ? 'try' : 'tries'}`,
+    `without a queue maxRetries ${inspect(maxRetries)} is ${expected} ${expected === 1 ? 'try' : 'tries'}`,
     async ({ locks, distLock, client, redis }) => {
       await ask(locks.acquire, 'a')
       const impatient = distLock(client, { maxRetries, retryDelay: 5 })
@@ -46,12 +50,31 @@ for (const [maxRetries, expected] of TRIES) {
 
       assert.equal(asked, expected)
     },
+    CLASSIC,
+  )
+
+  each(
+    `maxRetries ${inspect(maxRetries)} ends with the time of ${expected} ${expected === 1 ? 'try' : 'tries'}`,
+    async ({ locks, distLock, client }) => {
+      await ask(locks.acquire, 'a')
+      // Whoever waits for one that is not to be made waits for long.
+      const retryDelay = expected === 1 ? 20000 : 40
+      const impatient = distLock(client, { maxRetries, retryDelay })
+
+      const started = performance.now()
+      assert.equal(await ask(impatient.acquire, 'a'), false)
+      const took = performance.now() - started
+
+      // Timers may be some milliseconds early.
+      if (expected > 1) assert.ok(took > (expected - 1) * 36, `${took} ms`)
+      assert.ok(took < 10000, `${took} ms`)
+    },
     ONE,
   )
 }
 
 each(
-  'maxRetries is as many tries each time, however short the delay',
+  'without a queue maxRetries is as many tries each time, however short the delay',
   async ({ locks, distLock, client, redis }) => {
     await ask(locks.acquire, 'a')
     const impatient = distLock(client, { maxRetries: 3, retryDelay: 1 })
@@ -64,7 +87,7 @@ each(
 
     assert.equal(asked, 150 * 4)
   },
-  ONE,
+  CLASSIC,
 )
 
 for (const maxRetries of [-1, Infinity, undefined]) {
@@ -87,7 +110,7 @@ for (const maxRetries of [-1, Infinity, undefined]) {
 
 for (const retryDelay of [0, null, NaN, -5, '5', 'abc', 0.5, undefined]) {
   each(
-    `retryDelay ${inspect(retryDelay)} is taken`,
+    `without a queue retryDelay ${inspect(retryDelay)} is taken`,
     async ({ locks, distLock, client, redis }) => {
       await ask(locks.acquire, 'a')
       const impatient = distLock(client, { maxRetries: 3, retryDelay })
@@ -98,25 +121,45 @@ for (const retryDelay of [0, null, NaN, -5, '5', 'abc', 0.5, undefined]) {
 
       assert.equal(asked, 4)
     },
-    ONE,
+    CLASSIC,
   )
-}
 
-for (const retryDelay of [60, '60']) {
   each(
-    `between two tries are at least ${inspect(retryDelay)} ms`,
+    `retryDelay ${inspect(retryDelay)} is a short one`,
     async ({ locks, distLock, client }) => {
       await ask(locks.acquire, 'a')
       const impatient = distLock(client, { maxRetries: 3, retryDelay })
 
       const started = performance.now()
-      await ask(impatient.acquire, 'a')
+      assert.equal(await ask(impatient.acquire, 'a'), false)
 
-      // Timers may be some milliseconds early.
-      assert.ok(performance.now() - started > 3 * 55)
+      const took = performance.now() - started
+      assert.ok(took < 10000, `${took} ms`)
     },
     ONE,
   )
+}
+
+for (const retryDelay of [60, '60']) {
+  for (const [where, options] of [
+    ['', ONE],
+    ['without a queue ', CLASSIC],
+  ]) {
+    each(
+      `${where}between two tries are at least ${inspect(retryDelay)} ms`,
+      async ({ locks, distLock, client }) => {
+        await ask(locks.acquire, 'a')
+        const impatient = distLock(client, { maxRetries: 3, retryDelay })
+
+        const started = performance.now()
+        await ask(impatient.acquire, 'a')
+
+        // Timers may be some milliseconds early.
+        assert.ok(performance.now() - started > 3 * 55)
+      },
+      options,
+    )
+  }
 }
 
 for (const ttl of ['4000', 4000]) {
@@ -151,7 +194,7 @@ for (const [type, values] of [
         assert.match(call.calls[0].args[0], /^(Range|Type)Error: Expected `ttl` to be /)
         assert.equal(call.calls[0].args.length, 1)
         assert.equal(await ask(locks.getAcquiredLock, 'a'), null)
-        assert.deepEqual(await redis.command('KEYS', '*'), [])
+        assert.deepEqual(await redis.lockKeys(), [])
       },
       ONE,
     )

@@ -86,7 +86,7 @@ test('an acquire that reaches Redis after its release found nothing is released 
   proxy.refuse()
   await failure(acquired, 150)
   await proxy.accept()
-  const released = async () => (await monitor.lines()).some((line) => /"release"/.test(line))
+  const released = async () => (await monitor.lines()).some((line) => /"abandon"/.test(line))
   await eventually(released, 'released in vain')
   assert.deepEqual(await grants(monitor), [], 'it arrived too early to test anything')
 

@@ -8,6 +8,7 @@ const ts = require('typescript')
 const distLock = require('..')
 
 const ROOT = path.join(__dirname, '..')
+const asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')
 const index = declarations('index.d.ts')
 const source = declarations('source.d.ts')
 
@@ -16,7 +17,10 @@ test('every export in index.d.ts exists, and no other', () => {
 })
 
 test('every method of a manager in index.d.ts exists, and no other', () => {
-  assert.deepEqual(members(index, 'DistLock'), Object.keys(distLock('memory:')).sort())
+  const locks = distLock('memory:')
+
+  assert.deepEqual(members(index, 'DistLock'), Object.keys(locks).sort())
+  assert.equal(typeof locks[asyncDispose], 'function')
 })
 
 test('every property of a lock in index.d.ts exists, and no other', async () => {
@@ -26,8 +30,44 @@ test('every property of a lock in index.d.ts exists, and no other', async () => 
   const details = await locks.getAcquiredLock('properties')
   await lock.release()
 
-  assert.deepEqual(members(index, 'Lock'), Object.keys(lock).sort())
-  assert.deepEqual(members(index, 'LockDetails'), Object.keys(details).sort())
+  const beside = Object.getOwnPropertyNames(Object.getPrototypeOf(lock))
+  assert.deepEqual(members(index, 'Lock'), [...Object.keys(lock), ...beside].sort())
+  assert.equal(typeof lock[asyncDispose], 'function')
+  assert.deepEqual(members(index, 'LockDetails'), [...Object.keys(details), 'resource'].sort())
+  assert.equal(details.resource, 'properties')
+})
+
+test('every state of a lock in index.d.ts is one', () => {
+  const state = index.checker
+    .getDeclaredTypeOfSymbol(index.symbols.get('Lock'))
+    .getProperty('state')
+  const { types } = index.checker.getTypeOfSymbol(state)
+
+  const described = types.map(({ value }) => value).sort()
+  assert.deepEqual(described, ['held', 'lost', 'released', 'suspect'])
+})
+
+test('every option of close in index.d.ts is read, and no other', async () => {
+  const options = recorder()
+
+  await distLock('memory:').close(options.proxy)
+
+  assert.deepEqual(members(index, 'CloseOptions'), options.names())
+})
+
+test('every property of what info tells in index.d.ts is one', async () => {
+  const names = members(index, 'Info')
+
+  for (const name of Object.keys(await distLock('memory:').info())) assert.ok(names.includes(name))
+})
+
+test('every property of a LockLostError in index.d.ts exists', () => {
+  const error = new distLock.LockLostError('a', 'over')
+
+  const others = ['cause', 'redisCode']
+  for (const name of members(index, 'LockLostError')) {
+    if (!others.includes(name)) assert.notEqual(error[name], undefined, name)
+  }
 })
 
 test('every property of a LockError in index.d.ts exists', () => {
@@ -95,11 +135,13 @@ function declarations(file) {
   return { checker, symbols: new Map(exported.map((symbol) => [symbol.name, symbol])) }
 }
 
+/** The names of its properties, without those that are symbols. */
 function members({ checker, symbols }, type) {
   return checker
     .getDeclaredTypeOfSymbol(symbols.get(type))
     .getProperties()
     .map(({ name }) => name)
+    .filter((name) => !name.startsWith('__@'))
     .sort()
 }
 

@@ -66,6 +66,7 @@ function surroundings(code) {
     locks: 'distLock.DistLock',
     lock: 'Lock',
     id: 'string',
+    url: 'string',
     createClient: '() => distLock.Client',
   }
   for (const [name, type] of Object.entries(declarations)) {

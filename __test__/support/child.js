@@ -2,6 +2,7 @@
 
 const { spawn } = require('node:child_process')
 const { once } = require('node:events')
+const fs = require('node:fs')
 const path = require('node:path')
 const readline = require('node:readline')
 const { Worker, parentPort, workerData } = require('node:worker_threads')
@@ -21,20 +22,24 @@ const LONGEST = 20000
  *
  * @param {{ after(fn: () => unknown): void }} t whose end ends the process
  * @param {Record<string, unknown>} data for the function, as JSON
- * @param {(here: any) => unknown} main gets `data`, `distLock`, `say(...words)`, `until(check)` and
- *   `thread(data, main)`, which starts a worker with the like
+ * @param {(here: any) => unknown} main gets `data`, `distLock`, `say(...words)`, `until(check)`,
+ *   `told(word)`, which waits for what `tell` says, and `thread(data, main)`, which starts a worker
+ *   with the like
  * @param {string[]} [flags] of Node
  * @returns {Promise<{ code: number | null, signal: string | null, said: any[][], errors: string }> &
- *   { heard(word: any): Promise<any[]> }} `heard` waits for the words that begin with `word`
+ *   { heard(word: any): Promise<any[]>, tell(word: string): void, kill(signal: string): Promise<void> }}
+ *   `heard` waits for the words that begin with `word`; `kill` until the signal has arrived
  */
 function runChild(t, data, main, flags = []) {
   const child = spawn(process.execPath, [...flags, '--eval', program(main, 'mainProgram', data)], {
     cwd: path.join(__dirname, '../..'),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
-  const kill = () => child.kill('SIGKILL')
-  const limit = setTimeout(kill, LONGEST)
-  t.after(kill)
+  const end = () => child.kill('SIGKILL')
+  const limit = setTimeout(end, LONGEST)
+  t.after(end)
+  // It may have ended.
+  child.stdin.on('error', () => {})
 
   const words = listen((hear) => {
     readline.createInterface({ input: child.stdout }).on('line', (line) => hear(JSON.parse(line)))
@@ -47,7 +52,21 @@ function runChild(t, data, main, flags = []) {
     words.end(() => new Error(`it ended with ${signal ?? code}\n${errors}`))
     return { code, signal, said: words.said, errors }
   })
-  return Object.assign(ended, { heard: words.heard })
+  const tell = (word) => child.stdin.write(`${JSON.stringify([word])}\n`)
+  const kill = async (signal) => {
+    child.kill(signal)
+    if (signal === 'SIGKILL') await ended
+    if (signal === 'SIGSTOP') await stopped(child.pid)
+  }
+  return Object.assign(ended, { heard: words.heard, tell, kill })
+}
+
+/** Waits until a signal that stops a process was delivered. */
+async function stopped(pid) {
+  if (!fs.existsSync('/proc/self/stat')) return // Nothing to look at on this system.
+  while (!/ T /.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'))) {
+    await new Promise(setImmediate)
+  }
 }
 
 function program(main, kind, data = {}) {
@@ -87,7 +106,16 @@ function listen(start) {
 
 /** What a main program is given. */
 function mainProgram(data) {
-  return here(data, (...words) => process.stdout.write(`${JSON.stringify(words)}\n`))
+  // Who listens stays alive.
+  const told = (word) => (input ??= listen(readWords)).heard(word)
+  const say = (...words) => process.stdout.write(`${JSON.stringify(words)}\n`)
+  return { ...here(data, say), told }
+}
+
+let input
+
+function readWords(hear) {
+  readline.createInterface({ input: process.stdin }).on('line', (line) => hear(JSON.parse(line)))
 }
 
 /** What the program of a thread is given. */

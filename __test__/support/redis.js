@@ -164,6 +164,17 @@ class RedisServer {
     return connection.command(...args)
   }
 
+  /** The keys that are not side keys (`dist-lock:…`); each of those must expire. */
+  async lockKeys() {
+    const keys = await this.command('KEYS', '*')
+    for (const key of keys.filter(isSideKey)) {
+      const pttl = await this.command('PTTL', key)
+      // Gone meanwhile is fine, too.
+      if (pttl === -1) throw new Error(`${key} does not expire`)
+    }
+    return keys.filter((key) => !isSideKey(key)).sort()
+  }
+
   /** A connection of your own (for SELECT, SUBSCRIBE …); close it yourself, or it ends with the server. */
   async connect() {
     const connection = await openConnection({ path: this.path })
@@ -246,6 +257,7 @@ class RedisServer {
 /** With `users` the default user may be locked, so `command()` has a user of its own. */
 const ADMINISTRATOR = 'administrator'
 const running = new Set()
+const isSideKey = (key) => key.startsWith('dist-lock:')
 let markCount = 0
 
 function isStopped(pid) {

@@ -1,11 +1,13 @@
 // What must compile.
 
-import distLock, { LockError } from 'dist-lock'
+import distLock, { LockError, LockLostError } from 'dist-lock'
 import type {
   AcquireOptions,
   Callback,
   Client,
+  CloseOptions,
   DistLock,
+  Info,
   Lock,
   LockDetails,
   LockErrorCode,
@@ -53,6 +55,8 @@ distLock('memory:', {
   keyPrefix: 'lock:',
   connectTimeout: 10000,
   commandTimeout: 5000,
+  autoExtend: true,
+  maxHold: 60000,
 })
 distLock('memory:', Object.freeze({ ttl: 1000 }) satisfies Options)
 
@@ -67,12 +71,17 @@ expectType<Lock | false>()(
     maxRetries: 3,
     timeout: 0,
     signal: AbortSignal.timeout(1000),
+    autoExtend: true,
+    maxHold: Infinity,
   }),
   true,
 )
 expectType<boolean>()(await locks.releaseLock('a', 'id'), true)
 expectType<boolean>()(await locks.extendLock('a', 'id', 1000), true)
 expectType<LockDetails | null>()(await locks.getAcquiredLock('a'), true)
+expectType<Info>()(await locks.info(), true)
+expectType<void>()(await locks.close(), true)
+expectType<void>()(await locks.close({ release: true } satisfies CloseOptions), true)
 
 // Callbacks: the error tells whether there is a value.
 expectType<void>()(
@@ -104,6 +113,11 @@ locks.getAcquiredLock('a', (error, details) => {
   if (!error) expectType<LockDetails | null>()(details, true)
 })
 locks.getAcquiredLock('a', () => {})
+locks.info((error, info) => {
+  if (error) return
+  expectType<'queue' | 'classic'>()(info.mode, true)
+  expectType<string | undefined>()(info.reason, true)
+})
 
 // The lock
 const lock = await locks.acquire('a')
@@ -120,9 +134,23 @@ if (lock) {
     extend(1000, () => {}),
     true,
   )
+  expectType<string>()(lock.resource, true)
+  expectType<number | undefined>()(lock.fencingToken, true)
+  expectType<number | undefined>()(lock.ttl, true)
+  expectType<number>()(lock.remaining, true)
+  expectType<'held' | 'suspect' | 'lost' | 'released'>()(lock.state, true)
+  expectType<AbortSignal>()(lock.signal, true)
+  await fetch('http://localhost', { signal: lock.signal })
 }
 const details = await locks.getAcquiredLock('a')
 if (details) expectType<string | null>()(details.owner, true)
+
+// To the end of a block
+async function block() {
+  await using locks = distLock('memory:')
+  await using lock = await locks.acquire('a', { timeout: 1000 }).then((lock) => lock || null)
+  expectType<Lock | null>()(lock, true)
+}
 
 // Errors
 try {
@@ -138,6 +166,11 @@ try {
   }
 }
 expectType<typeof LockError>()(distLock.LockError, true)
+if (lock && lock.signal.reason instanceof LockLostError) {
+  expectType<'ERR_LOCK_LOST'>()(lock.signal.reason.code, true)
+  expectType<'LockLostError'>()(lock.signal.reason.name, true)
+}
+expectType<typeof LockLostError>()(distLock.LockLostError, true)
 
 // Names for what programs write themselves
 const options: AcquireOptions = { timeout: 1000 }
@@ -146,4 +179,4 @@ const callback: Callback<boolean> = (error, value) => void (value ?? error)
 function open(source: distLock.Source): distLock.DistLock {
   return distLock(source)
 }
-export { options, sources, callback, open }
+export { options, sources, callback, open, block }

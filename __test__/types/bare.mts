@@ -4,4 +4,9 @@ import distLock from 'dist-lock'
 
 const locks = distLock('memory:')
 const lock = await locks.acquire('a', { timeout: 1000 })
-if (lock) await lock.release()
+if (lock) {
+  lock.signal.addEventListener('abort', () => {})
+  void [lock.remaining, lock.signal.aborted]
+  await lock.release()
+}
+await locks.close()

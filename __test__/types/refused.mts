@@ -30,6 +30,11 @@ distLock('memory:', { maxRetrys: 3 })
 // @ts-expect-error a limit of one acquire is none of the manager
 distLock('memory:', { timeout: 1000 })
 
+// @ts-expect-error whether it is renewed is true or false
+distLock('memory:', { autoExtend: 1000 })
+// @ts-expect-error a longest hold is a number
+distLock('memory:', { maxHold: '1m' })
+
 const locks = distLock('memory:')
 
 // @ts-expect-error a resource is needed
@@ -48,6 +53,10 @@ void locks.acquire('a', 'owner', 'callback')
 void locks.releaseLock('a')
 // @ts-expect-error milliseconds are needed
 void locks.extendLock('a', 'id')
+// @ts-expect-error whether to release is true or false
+void locks.close({ release: 'all' })
+// @ts-expect-error close has no callback
+void locks.close(() => {})
 
 const lock = await locks.acquire('a')
 // @ts-expect-error nobody says that it was acquired
@@ -58,6 +67,10 @@ const details = await locks.getAcquiredLock('a')
 void details.release()
 // @ts-expect-error how it was acquired is not in Redis
 void details?.acquireDelay
+// @ts-expect-error what a process believes of its own lock is none of what is in Redis
+void details?.remaining
+// @ts-expect-error a token is given, not taken
+if (lock) lock.fencingToken = 5
 
 locks.acquire('a', (error, lock) => {
   // @ts-expect-error there is no lock with an error
