@@ -3,18 +3,26 @@
 // One contender in a process of its own: `node child.js <contender> <url>`, started by `racer.js`,
 // which tells it what to do and when.
 
-const { measure, run } = require('./measure.js')
+const free = require('./tasks/free.js')
+const crowd = require('./tasks/crowd.js')
+const turns = require('./tasks/turns.js')
+const wait = require('./tasks/wait.js')
+const block = require('./tasks/block.js')
 
 const [file, url] = process.argv.slice(2)
-const contender = require(`./contenders/${file}.js`)
+let contender
 
 const TASKS = {
   open: async () => {
+    contender = require(`./contenders/${file}.js`)
     await contender.open(url)
     return { name: contender.name }
   },
-  measure: (workload) => measure(contender, workload),
-  run: (workload) => run(contender, workload),
+  ...free,
+  ...crowd,
+  ...turns,
+  ...wait,
+  ...block,
   close: async () => {
     await contender.close()
     // Nobody keeps the process alive now but the channel to its parent.
@@ -22,6 +30,19 @@ const TASKS = {
   },
 }
 
-process.on('message', async ({ task, workload }) => {
-  process.send({ result: await TASKS[task](workload) })
+process.on('message', async ({ task, argument }) => {
+  try {
+    process.send({ result: await TASKS[task](contender, argument) })
+  } catch (error) {
+    process.send({ error: `${error?.message ?? error}` })
+  }
 })
+
+// What a library throws out of nowhere is an answer, too.
+process.on('uncaughtException', (error) => {
+  console.error(error)
+  process.send({ error: `uncaught: ${error?.message ?? error}` }, () => process.exit(1))
+})
+
+// Without a parent there is nobody to do this for.
+process.on('disconnect', () => process.exit())

@@ -6,31 +6,33 @@ const { installContenders } = require('./install.js')
 const { readOptions } = require('./options.js')
 const { startRedis } = require('../__test__/support/redis.js')
 const { measureInRounds } = require('./rounds.js')
-const { summarize } = require('./summary.js')
-const { judge } = require('./targets.js')
 const { describeMachine } = require('./report/machine.js')
-const { printReport, saveReport } = require('./report/index.js')
+const { printRun, saveRun } = require('./report/index.js')
 
 async function main() {
-  const options = readOptions()
+  const chosen = readOptions()
   installContenders()
 
   const redis = await startRedis()
   try {
     const machine = await describeMachine(redis)
-    const started = Date.now()
-    const samples = await measureInRounds(redis, options, (round) => {
-      console.log(`round ${round} of ${options.rounds}…`)
-    })
-
-    const workloads = summarize(samples)
-    const took = Math.round((Date.now() - started) / 1000)
-    const report = { machine, options, took, workloads, targets: judge(workloads), samples }
-    printReport(report)
-    saveReport(report)
+    for (const { workload, plan } of chosen) {
+      const run = await runOne(redis, workload, plan, machine)
+      printRun(workload, run)
+      saveRun(workload, run)
+    }
+    console.log('\nSaved in bench/results/latest.md and latest.json.')
   } finally {
     await redis.close()
   }
+}
+
+async function runOne(redis, workload, plan, machine) {
+  const started = Date.now()
+  const samples = await measureInRounds(redis, workload, plan, (round) => {
+    console.log(`${workload.name}: round ${round} of ${plan.rounds}…`)
+  })
+  return { machine, plan, took: Math.round((Date.now() - started) / 1000), samples }
 }
 
 main().catch((error) => {

@@ -3,8 +3,12 @@
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const path = require('node:path')
+const { sleep } = require('./clock.js')
 
 const CHILD = path.join(__dirname, 'child.js')
+
+/** Who does not answer for this long has failed. */
+const PATIENCE = 60_000
 
 /** A contender's process, seen from here. */
 class Racer {
@@ -16,48 +20,96 @@ class Racer {
 
   constructor(file, url) {
     this.file = file
-    this.#child = fork(CHILD, [file, url])
+    // Times are sent as they are in memory: a process tells of thousands of turns at once.
+    this.#child = fork(CHILD, [file, url], { serialization: 'advanced' })
   }
 
   async open() {
-    this.name = (await this.#ask('open')).name
-  }
-
-  /** @returns {Promise<import('./measure.js').Slice>} */
-  measure(workload) {
-    return this.#ask('measure', workload)
-  }
-
-  /** Makes `workload.locks` locks. */
-  async run(workload) {
-    await this.#ask('run', workload)
+    this.name = (await this.ask('open')).name
   }
 
   async close() {
-    await this.#ask('close')
-    if (this.#child.exitCode === null) await once(this.#child, 'exit')
+    await this.ask('close')
+    await this.#ended()
   }
 
   /** Ends it, whatever it is doing. */
-  kill() {
+  async kill() {
     this.#child.kill('SIGKILL')
+    await this.#ended()
   }
 
-  async #ask(task, workload) {
-    this.#child.send({ task, workload })
+  /**
+   * Has it do one of the tasks in `child.js`.
+   *
+   * @returns {Promise<any>} what that answers; rejects when it fails, ends or stays silent instead
+   */
+  async ask(task, argument) {
     const controller = new AbortController()
     const { signal } = controller
+    const patience = setTimeout(() => controller.abort(), PATIENCE)
+    const answer = once(this.#child, 'message', { signal })
+    const end = once(this.#child, 'exit', { signal })
+    answer.catch(() => {})
+    end.catch(() => {})
     try {
-      return await Promise.race([
-        once(this.#child, 'message', { signal }).then(([message]) => message.result),
-        once(this.#child, 'exit', { signal }).then(([code]) => {
-          throw new Error(`${this.file} ended with exit code ${code} instead of an answer`)
-        }),
+      if (this.#hasEnded()) throw new Error('its process has ended')
+      this.#child.send({ task, argument })
+      const [message] = await Promise.race([
+        answer,
+        end.then(([code]) => [{ error: `exit code ${code} instead of an answer` }]),
       ])
+      if (message.error) throw new Error(message.error)
+      return message.result
+    } catch (error) {
+      if (error.name !== 'AbortError') throw error
+      throw new Error(`no answer to ${task} in ${PATIENCE / 1000} s`, { cause: error })
     } finally {
+      clearTimeout(patience)
       controller.abort()
     }
   }
+
+  #hasEnded() {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  async #ended() {
+    if (!this.#hasEnded()) await once(this.#child, 'exit')
+  }
 }
 
-module.exports = { Racer }
+/**
+ * Starts processes of one contender, and ends them when `work` is done, in the middle of whatever
+ * they do: a thousand waiters of some libraries would need a minute to come to an end.
+ *
+ * @param {(racers: Racer[]) => Promise<object>} work
+ * @returns {Promise<object>} what `work` found out, and the contender's `name`
+ */
+async function withRacers(redis, file, count, work) {
+  await forget(redis)
+  const racers = Array.from({ length: count }, () => new Racer(file, redis.url))
+  try {
+    await Promise.all(racers.map((racer) => racer.open()))
+    return { name: racers[0].name, ...(await work(racers)) }
+  } finally {
+    await Promise.all(racers.map((racer) => racer.kill()))
+  }
+}
+
+/**
+ * Resolves once the server has noticed that earlier clients are gone, all but this one, and has
+ * forgotten what they left. Scripts, too: where there are some of version 2, this package takes
+ * its processes to be around, and pauses for them.
+ */
+async function forget(redis) {
+  for (let tries = 0; tries < 100; tries++) {
+    const info = await redis.command('INFO', 'clients')
+    if (/^connected_clients:1\r?$/m.test(info)) break
+    await sleep(10)
+  }
+  await redis.command('FLUSHALL')
+  await redis.command('SCRIPT', 'FLUSH')
+}
+
+module.exports = { Racer, withRacers }

@@ -18,4 +18,4 @@ function spread(values) {
   }
 }
 
-module.exports = { spread }
+module.exports = { quantile, spread }

@@ -1,51 +1,61 @@
 'use strict'
 
-const { CONTENDERS, ORIGINAL } = require('./contenders/index.js')
-const { WORKLOADS } = require('./rounds.js')
+const { ORIGINAL } = require('./contenders/index.js')
 const { spread } = require('./statistics.js')
-
-const FIGURES = ['rate', 'p50', 'p99', 'threadCpu', 'processCpu', 'serverCpu', 'commands']
 
 /**
  * From the samples of all rounds to what the tables show.
  *
+ * @param {import('./workloads/index.js').Workload} workload
  * @param {import('./rounds.js').Sample[]} samples
- * @returns {Workload[]}
+ * @returns {{ size: number, rows: Row[] }[]}
  *
- * @typedef {{ inFlight: number, rows: Row[] }} Workload
  * @typedef {object} Row
- * @property {string} contender
  * @property {string} name
- * @property {Record<string, Spread>} values   by figure; one that the system does not tell is absent
- * @property {Record<string, Spread>} ratios   the same next to the original, of each round by itself
- * @typedef {{ median: number, low: number, high: number }} Spread
+ * @property {Record<string, Spread>} values   by figure; one that could not be told is absent
+ * @property {Record<string, Spread>} ratios   next to the original's in the same round
+ * @property {number} rounds
+ * @property {string[]} failures   of the rounds that have no figures, why
+ * @typedef {{ median: number, low: number, high: number, all: number[] }} Spread
  */
-function summarize(samples) {
-  return WORKLOADS.map((inFlight) => {
-    const ofWorkload = samples.filter((sample) => sample.inFlight === inFlight)
-    const originals = ofWorkload.filter((sample) => sample.contender === ORIGINAL)
-    const rows = CONTENDERS.map((contender) => {
-      const own = ofWorkload.filter((sample) => sample.contender === contender)
-      return own.length > 0 && toRow(own, originals)
+function summarize(workload, samples) {
+  const sizes = workload.sizes.map((size) => {
+    const ofSize = samples.filter((sample) => sample.size === size)
+    const rows = workload.contenders.map((contender) => {
+      const own = ofSize.filter((sample) => sample.contender === contender)
+      return own.length > 0 && toRow(own, ofSize)
     })
-    return { inFlight, rows: rows.filter(Boolean) }
+    return { size, rows: rows.filter(Boolean) }
   })
+  return sizes.filter(({ rows }) => rows.length > 0)
 }
 
-function toRow(own, originals) {
-  const row = { contender: own[0].contender, name: own[0].name, values: {}, ratios: {} }
-  for (const figure of FIGURES) {
-    if (own[0][figure] === undefined) continue
-    row.values[figure] = spread(own.map((sample) => sample[figure]))
-    row.ratios[figure] = spread(
-      own.map((sample) => sample[figure] / inRound(originals, sample.round)[figure]),
-    )
+function toRow(own, ofSize) {
+  const measured = own.filter(({ failed }) => failed === undefined)
+  const { name = own[0].contender } = measured[0] ?? {}
+  const failures = own.map(({ failed }) => failed).filter((failed) => failed !== undefined)
+  const row = { name, values: {}, ratios: {}, rounds: own.length, failures }
+
+  const { round, size, contender, name: _name, ...figures } = measured[0] ?? {}
+  for (const figure of Object.keys(figures)) {
+    row.values[figure] = spreadOf(measured, (sample) => sample[figure])
+    row.ratios[figure] = spreadOf(measured, (sample) => nextToOriginal(sample, figure, ofSize))
   }
   return row
 }
 
-function inRound(samples, round) {
-  return samples.find((sample) => sample.round === round)
+/** How many times the original's figure in the same round; undefined without that. */
+function nextToOriginal(sample, figure, ofSize) {
+  const original = ofSize.find(
+    ({ round, contender }) => round === sample.round && contender === ORIGINAL,
+  )
+  return original && sample[figure] / original[figure]
 }
 
-module.exports = { summarize }
+/** Undefined where nothing is known. */
+function spreadOf(samples, read) {
+  const all = samples.map(read).filter(Number.isFinite)
+  return all.length > 0 ? { ...spread(all), all } : undefined
+}
+
+module.exports = { summarize, nextToOriginal, spreadOf }

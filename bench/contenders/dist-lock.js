@@ -13,6 +13,14 @@ module.exports = {
   },
   acquire: (resource) => locks.acquire(resource),
   release: (lock) => lock.release(),
+  async guard(resource, ttl) {
+    const lock = await locks.acquire(resource, { ttl, autoExtend: true })
+    return {
+      isHeld: () => lock.state === 'held',
+      remaining: () => lock.remaining,
+      release: () => lock.release(),
+    }
+  },
   // Its connection closes by itself.
   close() {},
 }

@@ -1,7 +1,7 @@
 'use strict'
 
 const { performance } = require('node:perf_hooks')
-const { cpuTime } = require('./cpu.js')
+const { cpuTime } = require('../cpu.js')
 
 /** Latencies beyond these are counted as locks, but not kept: no memory is allocated meanwhile. */
 const latencies = new Float64Array(2 ** 20)
@@ -10,7 +10,7 @@ const latencies = new Float64Array(2 ** 20)
  * Acquires and releases for some time, with `inFlight` locks under way at any moment, each on a
  * resource of its own.
  *
- * @param {import('./contenders/index.js').Contender} contender
+ * @param {import('../contenders/index.js').Contender} contender
  * @param {{ inFlight: number, seconds: number }} workload
  * @returns {Promise<Slice>}
  *

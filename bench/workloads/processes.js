@@ -1,0 +1,56 @@
+'use strict'
+
+const { now } = require('../clock.js')
+const { OURS, ORIGINAL, PEERS } = require('../contenders/index.js')
+const { withRacers } = require('../racer.js')
+const { value, ratio } = require('../report/columns.js')
+const { eachInTurn } = require('../rounds.js')
+const { fairness } = require('../fairness.js')
+
+/** How many processes want the lock, one caller in each. */
+const SIZES = [2, 4, 8]
+
+/** How long they have been at it before they count, in parts of the time that is measured. */
+const WARM_UP = 0.4
+
+/** Milliseconds for all of them to hear when it begins. */
+const HEADS_UP = 50
+
+/** One key that several processes want over and over, and hold for a millisecond each time. */
+module.exports = {
+  name: 'processes',
+  title: 'One key, several processes',
+  legend: `Each process acquires, is busy for 1 ms and releases, over and over; medians of the rounds.
+Jain: how evenly the grants were spread, 1 for all alike, 1/P for all to one. changes/s: how often
+the lock went from one process to another. longest wait: in fair turns, which is P times the mean
+time from grant to grant; who was still waiting at the end counts. hand-off: to another process,
+from just before release is called until that has the lock.`,
+  contenders: [OURS, ORIGINAL, ...PEERS],
+  sizes: SIZES,
+  sizeTitle: (size) => `${size} processes`,
+  full: { rounds: 7, seconds: 1.5 },
+  quick: { rounds: 3, seconds: 0.5 },
+  measureRound: (redis, plan) =>
+    eachInTurn(SIZES, plan, (contender, count) => measureOne(redis, contender, count, plan)),
+  columns: [
+    value('grants/s', 'rate', (number) => Math.round(number).toLocaleString('en')),
+    ratio('rate'),
+    value('Jain', 'jain', (number) => number.toFixed(3)),
+    value('changes/s', 'changes', (number) => number.toPrecision(3)),
+    value('longest wait', 'longestWait', (number) => number.toPrecision(3)),
+    value('ms', 'longestWaitMs', (number) => number.toPrecision(3)),
+    value('hand-off p50 ms', 'handoff', (number) => number.toPrecision(3)),
+  ],
+}
+
+function measureOne(redis, contender, count, { seconds }) {
+  return withRacers(redis, contender, count, async (racers) => {
+    const from = now() + HEADS_UP
+    const begin = from + seconds * WARM_UP * 1000
+    const until = begin + seconds * 1000
+    const logs = await Promise.all(
+      racers.map((racer) => racer.ask('takeTurns', { resource: 'bench', from, until })),
+    )
+    return fairness(logs, { begin, until })
+  })
+}
