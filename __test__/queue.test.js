@@ -346,6 +346,23 @@ test('a wait goes on over a restart of an empty Redis, and ends with the lock', 
   assert.deepEqual(await Promise.all(served), [true, true, true])
 })
 
+test('a server that is full refuses the grant and not the release, and the wait goes on', async () => {
+  const holder = await distLock(redis.url).acquire('a')
+  const locks = another()
+  const waiting = locks.acquire('a')
+  await queued(1)
+
+  await redis.command('CONFIG', 'SET', 'maxmemory', '1')
+  try {
+    assert.equal(await holder.release(), true)
+    assert.equal(await redis.command('EXISTS', 'lock:a'), 0)
+  } finally {
+    await redis.command('CONFIG', 'SET', 'maxmemory', '0')
+  }
+
+  assert.equal(await (await waiting).release(), true)
+})
+
 test('100 who wait for one lock cost five commands a second at most', async (t) => {
   const locks = distLock(redis.url)
   const held = await locks.acquire('a')
