@@ -157,7 +157,6 @@ impl Step<'_> {
             queue.version_2.take_if(|until| *until < now);
             queue.window.take_if(|until| *until < now);
             queue.shut.take_if(|until| *until < now);
-            queue.theirs.take_if(|since| *since < now);
         }
         queue.ends = now + KEPT;
     }

@@ -3,8 +3,8 @@
 -- A waiter is a member "id process ttl owner", and its score is its ticket. Notes have scores below
 -- zero: for a process minus the time (ms) until which it is known to be alive, for "version-2" minus
 -- the time until which such processes are taken to contend, for "window" minus the end of the barge
--- window, for "delay" minus the length of one, for "theirs" minus the time since which the lock is
--- theirs, for "shut" minus the time before which there is no window, and for "pause" minus how long
+-- window, for "delay" minus the length of one, for "theirs" minus the time (s) since which the lock
+-- is theirs, for "shut" minus the time before which there is no window, and for "pause" minus how long
 -- that was put off because nobody took the last.
 
 -- The longest a waiter holds the lock before it says that it knows (ms).
@@ -122,7 +122,7 @@ local function hand_on(lock, queue, queued)
     local waiter, length = first(queue, 0), window(queue)
     if waiter and length then
       call('DEL', lock)
-      call('ZADD', queue, -(now() + length), 'window', -now(), 'theirs')
+      call('ZADD', queue, -(now() + length), 'window', -now() / 1000, 'theirs')
       local _, process = parts(waiter)
       tell(process, 'look ' .. lock)
       return '', 0
@@ -144,7 +144,7 @@ end
 local function mend(lock, queue)
   local ends = note(queue, 'window')
   if ends > now() then return WINDOW, '', 0, ends - now() end
-  local since = note(queue, 'theirs')
+  local since = 1000 * note(queue, 'theirs')
   if since > 0 then
     -- Handing on takes longer than what they do, which is to try again at once.
     local pause = 1.5 * (now() - since)
@@ -164,6 +164,6 @@ end
 -- A version-2 process holds the lock.
 local function met_version_2(queue, delay)
   call('ZADD', queue, -(now() + SEEN), 'version-2', -delay, 'delay')
-  call('ZADD', queue, 'NX', -now(), 'theirs')
+  call('ZADD', queue, 'NX', -now() / 1000, 'theirs')
   call('ZREM', queue, 'window', 'shut', 'pause')
 end
