@@ -93,10 +93,7 @@ impl<B: Backend> Claim<B> {
                 }
                 Ok(Attempt::Held(grant))
             }
-            Ok(Acquired::Waits(view)) if wait => {
-                self.state = self.state.max_pending();
-                Ok(Attempt::Waits(view, sent))
-            }
+            Ok(Acquired::Waits(view)) if wait => Ok(Attempt::Waits(view, sent)),
             Ok(answer) => {
                 self.state = before;
                 match answer {
@@ -157,13 +154,6 @@ impl<B: Backend> Claim<B> {
         let next = Waiter { id: id::unique(), ..self.waiter.clone() };
         let waiter = std::mem::replace(&mut self.waiter, next);
         spawn_undo(self.waiting.clone(), self.key.clone(), waiter, lost);
-    }
-}
-
-impl State {
-    /// A place in the queue is open, but no more is unknown than was before.
-    fn max_pending(self) -> State {
-        if self == State::Lost { State::Lost } else { State::Pending }
     }
 }
 
