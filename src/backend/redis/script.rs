@@ -23,6 +23,8 @@ impl Script {
 static QUEUE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("../../lua/common.lua"),
+        include_str!("../../lua/lone.lua"),
+        include_str!("../../lua/queued.lua"),
         include_str!("../../lua/acquire.lua"),
         include_str!("../../lua/release.lua"),
         include_str!("../../lua/extend.lua"),
