@@ -234,13 +234,19 @@ async function waiter({ distLock, say, told, url }) {
   process.exit()
 }
 
-test('a waiter whose process was killed is passed over', async (t) => {
+/** A lock that we hold, a child that waits for it, and us behind it. */
+async function waitBehindAChild(t) {
   const locks = distLock(redis.url)
   const held = await locks.acquire('a', { ttl: 60000 })
   const child = runChild(t, { url: redis.url }, waiter)
   await queued(1)
   const waiting = locks.acquire('a')
   await queued(2)
+  return { held, child, waiting }
+}
+
+test('a waiter whose process was killed is passed over', async (t) => {
+  const { held, child, waiting } = await waitBehindAChild(t)
 
   await child.kill('SIGKILL')
   await held.release()
@@ -252,12 +258,7 @@ test('a waiter whose process was killed is passed over', async (t) => {
 })
 
 test('a waiter whose process is stopped costs the others one claim, and waits on', async (t) => {
-  const locks = distLock(redis.url)
-  const held = await locks.acquire('a', { ttl: 60000 })
-  const child = runChild(t, { url: redis.url }, waiter)
-  await queued(1)
-  const waiting = locks.acquire('a')
-  await queued(2)
+  const { held, child, waiting } = await waitBehindAChild(t)
 
   await child.kill('SIGSTOP')
   await held.release()
