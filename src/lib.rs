@@ -14,7 +14,7 @@
 //!   * [`polling`]: waiting without a queue; [`line`](mod@line): its callers, in order of arrival
 //!   * [`claim`]: the attempts of one acquire; undoes what nobody took
 //!   * [`waiting`]: waiting in the queue: one beat per key, and grants find their waiter
-//!   * [`waiters`]: who of this process waits for which key
+//!   * [`waiters`]: who of this process waits for which key; [`subscription`]: whether messages reach it
 //!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them
 //!   * [`patience`]: how long trouble with the server is borne
 //!   * [`schedule`]: when an acquire tries again and when it stops
@@ -41,6 +41,7 @@ pub mod polling;
 pub mod registry;
 pub mod renewal;
 pub mod schedule;
+pub mod subscription;
 pub mod waiters;
 pub mod waiting;
 mod waiting_acquire;

@@ -1,6 +1,5 @@
 //! The waiters of this process: one beat per key for all of them, and grants find their waiter.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +17,8 @@ use crate::clock::{Moment, Reading};
 use crate::error::{Cause, Error, Result};
 use crate::lease::Grant;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
+use crate::subscription::{State, Subscription};
 use crate::waiters::{Early, News, Waiters};
-
-/// A subscription that was refused is tried again this much later.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// A store in this process knows no trouble to be patient with, but takes its turn.
 const LEAST: Duration = Duration::from_secs(1);
@@ -35,27 +32,12 @@ pub struct Waiting<B: Backend> {
     backend: Arc<B>,
     patience: Duration,
     waiters: Mutex<Waiters>,
-    subscription: Mutex<Subscription>,
-    /// Wakes those who wait for it, in the order they came.
-    subscribed: Notify,
+    subscription: Subscription,
     /// Something is due earlier than before.
     changed: Notify,
     trouble: Mutex<Option<Trouble>>,
     /// The store's clock, as it was read last.
     clock: Mutex<Option<Reading>>,
-}
-
-/// Whether messages reach this process.
-#[derive(Debug, Clone)]
-pub enum Subscription {
-    /// Nobody needed them so far.
-    None,
-    /// They are asked for; what stands in the way, if anything does.
-    Wanted(Option<Error>),
-    /// They do.
-    Ready,
-    /// They never will: why, and since when that is known.
-    Refused(Error, Instant),
 }
 
 impl<B: Backend> Waiting<B> {
@@ -65,8 +47,7 @@ impl<B: Backend> Waiting<B> {
             backend: Arc::new(backend),
             patience,
             waiters: Mutex::default(),
-            subscription: Mutex::new(Subscription::None),
-            subscribed: Notify::new(),
+            subscription: Subscription::default(),
             changed: Notify::new(),
             trouble: Mutex::default(),
             clock: Mutex::default(),
@@ -115,44 +96,17 @@ impl<B: Backend> Waiting<B> {
 
     /// Whether a waiter may join the queue now.
     pub fn is_subscribed(&self) -> bool {
-        matches!(*lock(&self.subscription), Subscription::Ready)
+        self.subscription.is_ready()
     }
 
     /// Waits until it is known whether messages reach this process. `false`: not for now, or never;
     /// it goes on being tried in the background.
     pub async fn subscribed(&self) -> bool {
-        self.want_subscription();
-        let known = async {
-            loop {
-                let mut changed = pin!(self.subscribed.notified());
-                changed.as_mut().enable();
-                match &*lock(&self.subscription) {
-                    Subscription::Ready => return true,
-                    Subscription::Refused(..) | Subscription::Wanted(Some(_)) => return false,
-                    Subscription::None | Subscription::Wanted(None) => {}
-                }
-                changed.await;
-            }
-        };
-        timeout(self.patience.max(LEAST), known).await.unwrap_or(false)
-    }
-
-    fn want_subscription(&self) {
-        let mut subscription = lock(&self.subscription);
-        let is_wanted = match &*subscription {
-            Subscription::None => true,
-            Subscription::Refused(_, at) => at.elapsed() >= ASK_AGAIN,
-            Subscription::Wanted(_) | Subscription::Ready => false,
-        };
-        if is_wanted {
-            *subscription = Subscription::Wanted(None);
+        if self.subscription.want() {
             self.changed.notify_one();
         }
-    }
-
-    fn set_subscription(&self, now: Subscription) {
-        *lock(&self.subscription) = now;
-        self.subscribed.notify_waiters();
+        let known = self.subscription.known();
+        timeout(self.patience.max(LEAST), known).await.unwrap_or(false)
     }
 
     /// The error of a call that had no answer for as long as it `waited`; `asked`: something may
@@ -168,19 +122,12 @@ impl<B: Backend> Waiting<B> {
     /// What keeps the waiters from being told anything.
     pub fn trouble(&self) -> Option<Error> {
         let trouble = lock(&self.trouble).clone().map(Trouble::into_error_of_another);
-        trouble.or_else(|| match &*lock(&self.subscription) {
-            Subscription::Wanted(error) => error.clone(),
-            _ => None,
-        })
+        trouble.or_else(|| self.subscription.trouble())
     }
 
     /// Why messages do not reach this process, if it is known that they do not.
     pub fn refusal(&self) -> Option<Error> {
-        match &*lock(&self.subscription) {
-            Subscription::Wanted(error) => error.clone(),
-            Subscription::Refused(error, _) => Some(error.clone()),
-            Subscription::None | Subscription::Ready => None,
-        }
+        self.subscription.refusal()
     }
 
     /// Takes a place among the waiters of this process for `key`, with what the queue said when it
@@ -210,8 +157,7 @@ impl<B: Backend> Waiting<B> {
         let mut messages: Option<Messages> = None;
         let mut pause = Duration::ZERO;
         loop {
-            let wanted = matches!(*lock(&self.subscription), Subscription::Wanted(_));
-            if wanted && messages.is_none() && subscribing.is_empty() {
+            if self.subscription.is_wanted() && messages.is_none() && subscribing.is_empty() {
                 subscribing.push(self.subscribe_after(pause));
                 pause = (2 * pause).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             }
@@ -226,7 +172,7 @@ impl<B: Backend> Waiting<B> {
                         messages = None;
                         // The server may be gone: find out.
                         self.waiters().all_due();
-                        self.set_subscription(Subscription::Wanted(None));
+                        self.subscription.set(State::Wanted(None));
                     }
                 },
                 Some((key, first, sent, answer)) = beats.next() => {
@@ -236,16 +182,16 @@ impl<B: Backend> Waiting<B> {
                     Ok(opened) => {
                         pause = Duration::ZERO;
                         messages = Some(opened);
-                        self.set_subscription(Subscription::Ready);
+                        self.subscription.set(State::Ready);
                         // What was told meanwhile is lost.
                         self.waiters().all_due();
                     }
                     Err(error) if error.is_transient() => {
-                        self.set_subscription(Subscription::Wanted(Some(error)));
+                        self.subscription.set(State::Wanted(Some(error)));
                     }
                     Err(error) => {
-                        let refused = Subscription::Refused(error, Instant::now());
-                        self.set_subscription(refused);
+                        let refused = State::Refused(error, Instant::now());
+                        self.subscription.set(refused);
                         self.waiters().tell_all(|| News::NoQueue);
                     }
                 },

@@ -1,0 +1,102 @@
+//! Whether messages reach this process.
+
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// A subscription that was refused is tried again this much later.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Whether messages reach this process, and who waits to know.
+#[derive(Debug, Default)]
+pub struct Subscription {
+    state: Mutex<State>,
+    /// Wakes those who wait for it, in the order they came.
+    changed: Notify,
+}
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub enum State {
+    /// Nobody needed messages so far.
+    #[default]
+    None,
+    /// They are asked for; what stands in the way, if anything does.
+    Wanted(Option<Error>),
+    /// They reach us.
+    Ready,
+    /// They never will: why, and since when that is known.
+    Refused(Error, Instant),
+}
+
+impl Subscription {
+    /// Whether messages reach us.
+    pub fn is_ready(&self) -> bool {
+        matches!(*self.state(), State::Ready)
+    }
+
+    /// Whether somebody is to see to it.
+    pub fn is_wanted(&self) -> bool {
+        matches!(*self.state(), State::Wanted(_))
+    }
+
+    /// Messages are needed. Says whether somebody has to be called to see to it.
+    pub fn want(&self) -> bool {
+        let mut state = self.state();
+        let is_new = match &*state {
+            State::None => true,
+            State::Refused(_, at) => at.elapsed() >= ASK_AGAIN,
+            State::Wanted(_) | State::Ready => false,
+        };
+        if is_new {
+            *state = State::Wanted(None);
+        }
+        is_new
+    }
+
+    /// It has come to this.
+    pub fn set(&self, state: State) {
+        *self.state() = state;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until it is known whether messages reach us. `false`: not for now, or never.
+    pub async fn known(&self) -> bool {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match &*self.state() {
+                State::Ready => return true,
+                State::Refused(..) | State::Wanted(Some(_)) => return false,
+                State::None | State::Wanted(None) => {}
+            }
+            changed.await;
+        }
+    }
+
+    /// What keeps messages from us for now.
+    pub fn trouble(&self) -> Option<Error> {
+        match &*self.state() {
+            State::Wanted(error) => error.clone(),
+            _ => None,
+        }
+    }
+
+    /// Why messages do not reach us, if it is known that they do not.
+    pub fn refusal(&self) -> Option<Error> {
+        match &*self.state() {
+            State::Wanted(error) => error.clone(),
+            State::Refused(error, _) => Some(error.clone()),
+            State::None | State::Ready => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
