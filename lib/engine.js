@@ -3,6 +3,7 @@
 const { NativeEngine } = require('./native.js')
 const { failure } = require('./errors.js')
 const { Links, canReadDirectly } = require('./links.js')
+const notices = require('./notices.js')
 const { Outbox } = require('./outbox.js')
 
 /**
@@ -17,8 +18,8 @@ const ROOM = 128
 
 /** Outcomes; the others, nobody holds it and cancelled, say nothing more. */
 const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
-/** Of a question, of a lock that is watched, and of a direct link. */
-const [MODE, ENDED, OPENED] = [10, 9, 11]
+/** Of a question, of a lock that is watched, of a direct link, and of what people should know. */
+const [MODE, ENDED, OPENED, NOTICE] = [10, 9, 11, 12]
 
 const native = new NativeEngine(drain, canReadDirectly)
 const links = new Links(native, (link, bytes, count) => {
@@ -77,7 +78,8 @@ function take(all) {
       if (isEnd(outcome)) complete(numbers[at], at)
       else if (outcome === ASK) askForCredentials(numbers[at], numbers[at + 2])
       else if (outcome === ENDED) ended(numbers[at], numbers[at + 2])
-      else links.attach(numbers[at])
+      else if (outcome === OPENED) links.attach(numbers[at])
+      else notices.tell(...[0, 1, 2].map((n) => text(at, n)))
     }
     if (count < ROOM) break
     texts = native.drain(numbers)
@@ -88,7 +90,7 @@ function take(all) {
 
 /** Whether a call ends with this outcome. */
 function isEnd(outcome) {
-  return outcome !== ASK && outcome !== ENDED && outcome !== OPENED
+  return outcome !== ASK && outcome !== ENDED && outcome !== OPENED && outcome !== NOTICE
 }
 
 function complete(number, at) {

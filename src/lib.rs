@@ -20,6 +20,7 @@
 //!   * [`schedule`]: when an acquire tries again and when it stops
 //!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with
 //! * [`backend`]: the atomic steps, in Redis or in memory
+//! * [`notice`]: what a program should know besides answers
 //! * [`key`], [`error`], [`id`]: words used by all of them
 //!
 //! The rules live between `locker` and `clock`. They know neither Redis nor Node.
@@ -36,6 +37,7 @@ pub mod key;
 pub mod lease;
 pub mod line;
 pub mod locker;
+pub mod notice;
 pub mod patience;
 pub mod polling;
 pub mod registry;

@@ -8,6 +8,7 @@ use crate::backend::{Holder, Mode, Store};
 use crate::error::{Error, Result};
 use crate::holds::End;
 use crate::locker::{Lock, Locker};
+use crate::notice::Notice;
 
 /// The numbers of one completion: the call's number, the outcome, three values, and the
 /// lengths of four texts in UTF-16 units, −1 for a text that is absent. `lib/engine.js` reads them.
@@ -46,6 +47,8 @@ pub enum Outcome {
         /// The number JavaScript gave the provider.
         provider: u32,
     },
+    /// Not the end of a call: something people should know.
+    Notice(Notice),
     /// Not the end of a call: the direct link with that number waits to be attached.
     Opened,
 }
@@ -73,7 +76,10 @@ impl Grant {
 impl Outcome {
     /// Whether a call ends with this.
     pub fn is_end_of_call(&self) -> bool {
-        !matches!(self, Outcome::Ask { .. } | Outcome::Ended(_) | Outcome::Opened)
+        !matches!(
+            self,
+            Outcome::Ask { .. } | Outcome::Ended(_) | Outcome::Notice(_) | Outcome::Opened
+        )
     }
 
     /// The outcome of a question how waiting works.
@@ -147,6 +153,12 @@ impl Completion {
                     Mode::Queue => [None; 4],
                     Mode::Classic(reason) => [Some(reason), None, None, None],
                 };
+            }
+            Outcome::Notice(notice) => {
+                let message = notice.to_string();
+                let texts_of_notice =
+                    [Some(notice.code()), Some(&*message), Some(notice.advice()), None];
+                return put(record, texts, self.call, 12, [0.0; 3], texts_of_notice);
             }
             Outcome::Failed(error) => {
                 let message = error.to_string();

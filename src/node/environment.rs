@@ -18,6 +18,7 @@ use super::submission::Owner;
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error, Result};
 use crate::holds::End;
+use crate::notice::{self, Listen, Notice};
 
 /// Wakes the environment's event loop.
 pub type Waker = ThreadsafeFunction<(), (), (), Status, false>;
@@ -77,7 +78,10 @@ impl Environment {
             alive: Mutex::new(Some(Arc::default())),
         };
         environment.keep_alive(env, false);
-        Arc::new(environment)
+        let environment = Arc::new(environment);
+        let listener: Weak<Self> = Arc::downgrade(&environment);
+        notice::listen(listener);
+        environment
     }
 
     /// Whose locks the calls of this environment take.
@@ -308,6 +312,16 @@ impl Environment {
                 false => napi::sys::napi_unref_threadsafe_function(env.raw(), waker),
             };
         }
+    }
+}
+
+impl Listen for Environment {
+    fn notice(self: Arc<Self>, notice: &Notice) -> bool {
+        let mailbox = lock(&self.mailbox);
+        let is_open = !mailbox.closed;
+        let outcome = Outcome::Notice(notice.clone());
+        self.post(mailbox, Completion { call: 0, outcome });
+        is_open
     }
 }
 

@@ -212,4 +212,13 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
         in_full = true;
         batches = again;
     }
+    if let Some(question) = opener.server().eviction().question() {
+        let mut pipeline = redis::Pipeline::new();
+        pipeline.add_command(question);
+        if let Ok(replies) = link.ask(&pipeline, opener.command_timeout()).await
+            && let Some(reply) = replies.first()
+        {
+            opener.server().eviction().found(reply, opener.endpoint());
+        }
+    }
 }

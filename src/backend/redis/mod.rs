@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 mod batch;
 mod connection;
 pub mod direct;
+mod eviction;
 mod greeting;
 mod link;
 mod messages;

@@ -12,7 +12,7 @@ use super::greeting;
 use super::link::Link;
 use super::script::Dialect;
 use super::server::Server;
-use super::settings::{Credentials, Login, Settings};
+use super::settings::{Credentials, Endpoint, Login, Settings};
 use super::socket::Handover;
 use super::step;
 use super::transport::{self, Plain, Stream};
@@ -70,6 +70,11 @@ impl Opener {
     /// What is known of the server.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Where the server listens.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.settings.endpoint
     }
 
     /// How scripts are sent to the server; `in_full`: with their text.

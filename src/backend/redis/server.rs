@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::Instant;
 
+use super::eviction::Eviction;
 use super::step;
 use crate::backend::Mode;
 use crate::error::{Error, Result};
@@ -20,12 +21,18 @@ pub struct Server {
     mode: Mutex<Mode>,
     met_version_2: AtomicBool,
     asked: Mutex<Option<Instant>>,
+    eviction: Eviction,
 }
 
 impl Default for Server {
     fn default() -> Self {
         let mode = Mutex::new(Mode::Queue);
-        Server { mode, met_version_2: AtomicBool::new(false), asked: Mutex::default() }
+        Server {
+            mode,
+            met_version_2: AtomicBool::new(false),
+            asked: Mutex::default(),
+            eviction: Eviction::default(),
+        }
     }
 }
 
@@ -59,6 +66,11 @@ impl Server {
     pub fn found_version_2(&self, reply: &Value) {
         let met = matches!(reply, Value::Array(known) if known.first() == Some(&Value::Int(1)));
         self.met_version_2.store(met, Ordering::Relaxed);
+    }
+
+    /// Whether it drops keys when its memory is full.
+    pub fn eviction(&self) -> &Eviction {
+        &self.eviction
     }
 
     /// Understands the reply to [`super::script::probe`].

@@ -31,9 +31,14 @@ pub struct Wire {
 /// A command without a reply.
 #[derive(Debug)]
 struct Sent {
-    batch: Batch,
-    in_full: bool,
+    what: Command,
     at: Instant,
+}
+
+#[derive(Debug)]
+enum Command {
+    Steps { batch: Batch, in_full: bool },
+    Eviction,
 }
 
 impl Wire {
@@ -64,7 +69,12 @@ impl Wire {
                 true => bytes = command,
                 false => bytes.extend(command),
             }
-            self.in_flight.push_back(Sent { batch, in_full, at });
+            self.in_flight.push_back(Sent { what: Command::Steps { batch, in_full }, at });
+        }
+        // Behind the first steps, which it must not delay.
+        if let Some(question) = self.opener.server().eviction().question() {
+            bytes.extend(question.get_packed_command());
+            self.in_flight.push_back(Sent { what: Command::Eviction, at });
         }
         if !self.unsent.is_empty() {
             self.unsent.extend(bytes);
@@ -99,8 +109,13 @@ impl Wire {
         self.replies.add(bytes);
         let mut again = Vec::new();
         while let Some(reply) = self.replies.next()? {
-            let Some(Sent { batch, in_full, .. }) = self.in_flight.pop_front() else {
-                return Err(Cause::new("the server sent a reply to nothing"));
+            let (batch, in_full) = match self.in_flight.pop_front() {
+                Some(Sent { what: Command::Steps { batch, in_full }, .. }) => (batch, in_full),
+                Some(Sent { what: Command::Eviction, .. }) => {
+                    self.opener.server().eviction().found(&reply, self.opener.endpoint());
+                    continue;
+                }
+                None => return Err(Cause::new("the server sent a reply to nothing")),
             };
             let settled = batch.settle(reply, in_full);
             self.in_full |= settled.in_full_only;
@@ -119,7 +134,10 @@ impl Wire {
 
     /// Whether a step of the lock with this id is under way.
     pub fn concerns(&self, lock: &str) -> bool {
-        self.in_flight.iter().any(|sent| sent.batch.concerns(lock))
+        self.in_flight.iter().any(|sent| match &sent.what {
+            Command::Steps { batch, .. } => batch.concerns(lock),
+            Command::Eviction => false,
+        })
     }
 
     /// How long the command that is under way for the longest time has been so.
@@ -137,7 +155,11 @@ impl Wire {
     pub fn end(self, cause: Cause) {
         self.socket.shut_down();
         let error = Error::Unknown(cause);
-        self.in_flight.into_iter().for_each(|sent| sent.batch.fail(&error));
+        for sent in self.in_flight {
+            if let Command::Steps { batch, .. } = sent.what {
+                batch.fail(&error);
+            }
+        }
     }
 }
 
@@ -168,12 +190,18 @@ mod tests {
         Arc::new(Opener::new(settings).unwrap())
     }
 
-    /// A wire, and the server at its end.
+    /// A wire to a server that was asked before, and the server at its end.
     fn wire() -> (Wire, UnixStream) {
+        let opener = opener();
+        opener.server().eviction().question();
+        wire_of(opener)
+    }
+
+    fn wire_of(opener: Arc<Opener>) -> (Wire, UnixStream) {
         let (ours, server) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         server.set_nonblocking(true).unwrap();
-        (Wire::new(opener(), Socket::from(OwnedFd::from(ours))), server)
+        (Wire::new(opener, Socket::from(OwnedFd::from(ours))), server)
     }
 
     fn release(id: &str, key_length: usize) -> (Vec<Batch>, Answer) {
@@ -207,6 +235,23 @@ mod tests {
         assert_eq!(second.try_recv().unwrap(), Ok(redis::Value::Int(0)));
         assert!(wire.is_quiet());
         assert_eq!(read_all(&mut server).matches("EVALSHA").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_server_is_asked_about_evictions_behind_the_first_steps() {
+        let (mut wire, mut server) = wire_of(opener());
+        let (one, mut answer) = release("a", 1);
+        wire.send(one);
+        wire.send(release("b", 1).0);
+
+        let sent = read_all(&mut server);
+        let places = ["EVALSHA", "INFO"].map(|command| sent.find(command).unwrap());
+        assert!(places[0] < places[1] && sent.rfind("EVALSHA").unwrap() > places[1]);
+        assert_eq!(sent.matches("INFO").count(), 1);
+        wire.receive(b"*1\r\n:1\r\n-NOPERM no\r\n*1\r\n:1\r\n").unwrap();
+
+        assert_eq!(answer.try_recv().unwrap(), Ok(redis::Value::Int(1)));
+        assert!(wire.is_quiet());
     }
 
     #[tokio::test]
