@@ -1,35 +1,46 @@
 -- Carry out the steps of a batch in order. Each answers, or fails, by itself.
 -- KEYS the fence, then for each step its lock and its queue
--- ARGV our process, 1 if the server has met version 2, then for each step its name and what it takes
---      besides the keys
+-- ARGV our process, 1 if the server has met version 2, then the steps in runs that are alike: their
+--      name, how many they are, what they have in common, then for each what it takes besides
 -- returns the steps' answers
-local answers, at, number = {}, 3, 0
-for key = 2, #KEYS, 2 do
-  local lock, queue, step = KEYS[key], KEYS[key + 1], ARGV[at]
-  local answer
-  if step == 'acquire' then
-    local id, owner, ttl, wait = unpack(ARGV, at + 1, at + 4)
-    answer = answer_of(pcall(acquire, lock, queue, id, owner, ttl, wait))
-    at = at + 5
-  elseif step == 'release' then
-    answer = answer_of(pcall(release, lock, queue, ARGV[at + 1]))
-    at = at + 2
-  elseif step == 'extend' then
-    answer = answer_of(pcall(extend, lock, queue, ARGV[at + 1], ARGV[at + 2]))
-    at = at + 3
-  elseif step == 'abandon' then
-    local abandon = queued().abandon
-    answer = answer_of(pcall(abandon, lock, queue, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]))
-    at = at + 4
-  elseif step == 'beat' then
-    local beat = queued().beat
-    answer = answer_of(pcall(beat, lock, queue, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]))
-    at = at + 5
-  else
-    answer = answer_of(pcall(read, lock))
-    at = at + 1
+local answers, number, key, at = {}, 0, 2, 3
+local locks, values, most = KEYS, ARGV, #KEYS
+local name, left, owner, ttl, wait = nil, 0
+
+local function go_on()
+  while key < most do
+    if left == 0 then
+      name, left, at = values[at], tonumber(values[at + 1]), at + 2
+      if name == 'acquire' then
+        owner, ttl, wait, at = values[at], values[at + 1], values[at + 2], at + 3
+      end
+    end
+    local lock, queue, first = locks[key], locks[key + 1], at
+    -- If the step fails, what follows goes on behind it.
+    key, left, number = key + 2, left - 1, number + 1
+    if name == 'acquire' then
+      at = first + 1
+      answers[number] = acquire(lock, queue, values[first], owner, ttl, wait)
+    elseif name == 'release' then
+      at = first + 1
+      answers[number] = release(lock, queue, values[first])
+    elseif name == 'extend' then
+      at = first + 2
+      answers[number] = extend(lock, queue, values[first], values[first + 1])
+    elseif name == 'abandon' then
+      at = first + 3
+      answers[number] = queued().abandon(lock, queue, unpack(values, first, at - 1))
+    elseif name == 'beat' then
+      at = first + 4
+      answers[number] = queued().beat(lock, queue, unpack(values, first, at - 1))
+    else
+      answers[number] = read(lock)
+    end
   end
-  number = number + 1
-  answers[number] = answer
 end
+
+repeat
+  local done, failure = pcall(go_on)
+  if not done then answers[number] = refused(failure) end
+until done
 return finish(answers)

@@ -17,36 +17,34 @@ local function now()
   return milliseconds
 end
 
--- The last number given out, in digits, and those before and after its last six.
+-- The last number given out, in digits; and from the second on what is before its last digit, and that.
 local last_number, high, low
 
 -- A number larger than all before it: the server's time in microseconds, or one more than the last
--- if that is not past yet. So the clock stands in for a counter that was lost. In digits, because
--- writing out a number of this size is the dearest part of a step.
+-- if that is not past yet. So the clock stands in for a counter that was lost. In digits, of which
+-- mostly one is new, because writing out a number of this size is the dearest part of a step.
 local function next_number()
-  if low then
-    low = low + 1
-  else
+  if not last_number then
     if not seconds then read_clock() end
-    high, low = seconds, microseconds
-    local last = tonumber(call('GET', FENCE)) or 0
-    if last >= high * 1000000 + low then
-      local digits = string.format('%.0f', last + 1)
-      high, low = string.sub(digits, 1, -7), tonumber(string.sub(digits, -6))
-    end
+    local number, last = seconds .. string.sub(1000000 + microseconds, 2), call('GET', FENCE)
+    if (tonumber(last) or 0) >= tonumber(number) then number = string.format('%.0f', last + 1) end
+    last_number = number
+    return number
   end
-  if low > 999999 then
+  if not low then high, low = string.sub(last_number, 1, -2), tonumber(string.sub(last_number, -1)) end
+  low = low + 1
+  if low > 9 then
     high, low = string.format('%.0f', high + 1), 0
   end
-  last_number = high .. string.sub(1000000 + low, 2)
+  last_number = high .. string.sub('0123456789', low + 1, low + 1)
   return last_number
 end
 
--- What a step answered, or why it failed: `pcall` of the step is what this takes.
-local function answer_of(done, answer)
-  if done or type(answer) == 'table' then return answer end
+-- The answer of a step that failed with this error.
+local function refused(failure)
+  if type(failure) == 'table' then return failure end
   -- Errors of commands begin with their code, those of Lua with a place.
-  return { err = string.find(answer, '^%u+ ') and answer or 'ERR ' .. answer }
+  return { err = string.find(failure, '^%u+ ') and failure or 'ERR ' .. failure }
 end
 
 -- The answers of all steps; the last number given out stays known for 90 days.

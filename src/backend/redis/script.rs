@@ -68,7 +68,7 @@ pub struct Dialect<'p> {
     pub process: &'p str,
 }
 
-/// Three keys of a step at most, its name and up to four more.
+/// Two keys of a step, and if it is a run of its own its name, their number and up to four more.
 const MOST_ARGUMENTS: usize = 8;
 
 /// The commands that put the scripts into the server's cache.
@@ -106,33 +106,37 @@ pub fn look(key: &str) -> Cmd {
 
 /// The command that carries out `steps`.
 pub fn command<'s>(
-    steps: impl ExactSizeIterator<Item = &'s Step> + Clone,
+    steps: impl Iterator<Item = &'s Step>,
     Dialect { queue, met_version_2, in_full, process }: Dialect<'_>,
 ) -> Cmd {
+    let steps: Vec<_> = steps.collect();
     let script = if queue { &QUEUE } else { &CLASSIC };
     let name = if in_full { script.text } else { &script.sha };
-    let size = steps.clone().map(Step::size).sum::<usize>() + name.len();
-    let mut command = Cmd::with_capacity(4 + MOST_ARGUMENTS * steps.len(), size + 64);
+    let size = steps.iter().map(|step| step.size()).sum::<usize>() + name.len();
+    let mut command = Cmd::with_capacity(6 + MOST_ARGUMENTS * steps.len(), size + 64);
     command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(name);
     match queue {
         true => {
             command.arg(1 + 2 * steps.len()).arg(key::FENCE);
-            for step in steps.clone() {
+            for step in &steps {
                 command.arg(&*step.key).arg(key::queue(&step.key));
             }
             command.arg(process).arg(u8::from(met_version_2));
+            for run in steps.chunk_by(|one, next| one.is_like(next)) {
+                if let Some(first) = run.first() {
+                    first.write_head_to(run.len(), &mut command);
+                }
+                run.iter().for_each(|step| step.write_to(&mut command));
+            }
         }
         false => {
             command.arg(steps.len());
-            for step in steps.clone() {
+            for step in &steps {
                 command.arg(&*step.key);
             }
-        }
-    }
-    for step in steps {
-        match queue {
-            true => step.write_to(&mut command),
-            false => step.write_classic_to(&mut command),
+            for step in &steps {
+                step.write_classic_to(&mut command);
+            }
         }
     }
     command

@@ -83,25 +83,45 @@ impl Step {
         matches!(self.action, Action::Acquire { wait: true, .. } | Action::Beat { .. })
     }
 
-    /// Appends the step's name and what it takes to the arguments of the script.
-    pub fn write_to(&self, command: &mut Cmd) {
-        match &self.action {
-            Action::Acquire { waiter, wait } => {
-                write_waiter(command.arg("acquire"), waiter).arg(u8::from(*wait));
-            }
-            Action::Abandon { waiter } => {
-                write_waiter(command.arg("abandon"), waiter);
-            }
-            Action::Beat { first, delay } => {
-                write_waiter(command.arg("beat"), first).arg(milliseconds(*delay).max(1));
-            }
-            Action::Release { .. } | Action::Extend { .. } | Action::Read => {
-                self.write_classic_to(command);
-            }
+    /// Whether the script can go through it in one run with `other`, see [`Self::write_head_to`].
+    pub fn is_like(&self, other: &Step) -> bool {
+        match (&self.action, &other.action) {
+            (
+                Action::Acquire { waiter, wait },
+                Action::Acquire { waiter: others, wait: other_waits },
+            ) => (&waiter.owner, waiter.ttl, wait) == (&others.owner, others.ttl, other_waits),
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
         }
     }
 
-    /// The same where there is no queue.
+    /// Appends what a run of `count` steps like this one has in common to the arguments of the script.
+    pub fn write_head_to(&self, count: usize, command: &mut Cmd) {
+        command.arg(self.name()).arg(count);
+        if let Action::Acquire { waiter: Waiter { owner, ttl, .. }, wait } = &self.action {
+            command.arg(&**owner).arg(milliseconds(*ttl)).arg(u8::from(*wait));
+        }
+    }
+
+    /// Appends what it takes besides that.
+    pub fn write_to(&self, command: &mut Cmd) {
+        match &self.action {
+            Action::Acquire { waiter: Waiter { id, .. }, .. } | Action::Release { id } => {
+                command.arg(&**id);
+            }
+            Action::Extend { id, milliseconds } => {
+                command.arg(&**id).arg(milliseconds);
+            }
+            Action::Abandon { waiter } => {
+                write_waiter(command, waiter);
+            }
+            Action::Beat { first, delay } => {
+                write_waiter(command, first).arg(milliseconds(*delay).max(1));
+            }
+            Action::Read => {}
+        }
+    }
+
+    /// Appends all of it, as the script takes it where there is no queue.
     pub fn write_classic_to(&self, command: &mut Cmd) {
         match &self.action {
             Action::Acquire { waiter, .. } => {
@@ -119,6 +139,17 @@ impl Step {
             Action::Read => {
                 command.arg("read");
             }
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match &self.action {
+            Action::Acquire { .. } => "acquire",
+            Action::Release { .. } => "release",
+            Action::Extend { .. } => "extend",
+            Action::Abandon { .. } => "abandon",
+            Action::Beat { .. } => "beat",
+            Action::Read => "read",
         }
     }
 }
