@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" />
 
+import type * as diagnostics from './diagnostics'
 import type * as source from './source'
 
 /**
@@ -151,6 +152,18 @@ declare namespace distLock {
      */
     info(): Promise<Info>
     info(callback: Callback<Info>): void
+
+    /**
+     * Counts what has come of the calls and the locks of this manager, with histograms of how long
+     * they waited and were held. Asks nobody, so it can be called as often as wanted.
+     *
+     * @example
+     * ```js
+     * const { waiting, held, lost, wait } = locks.stats()
+     * console.log(waiting, held, lost, wait.sum / wait.count)
+     * ```
+     */
+    stats(): Stats
 
     /**
      * Ends the manager: who waits gets `ERR_LOCK_CLOSED`, later calls too, and its locks are renewed
@@ -407,6 +420,15 @@ declare namespace distLock {
   type Settings = source.Settings
   type Credentials = source.Credentials
   type TlsSettings = source.TlsSettings
+
+  /** What `stats` tells, and what is published on the diagnostics channels; see `diagnostics.d.ts`. */
+  type Stats = diagnostics.Stats
+  type Histogram = diagnostics.Histogram
+  type AcquireContext = diagnostics.AcquireContext
+  type GrantMessage = diagnostics.GrantMessage
+  type ReleaseMessage = diagnostics.ReleaseMessage
+  type ExtendMessage = diagnostics.ExtendMessage
+  type LostMessage = diagnostics.LostMessage
 
   /**
    * Redis failed, or there was no way to ask it. A taken lock is never an error.

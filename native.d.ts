@@ -64,6 +64,8 @@ export declare class NativeEngine {
   forget(locker: number, id: string): void
   /** The keys and ids, in turn, of the locks held in a group. */
   held(locker: number, group: number): Array<string>
+  /** How many locks of a group are held, and how many were lost. */
+  census(locker: number, group: number): Array<number>
 }
 
 /** How to connect; absent fields are not set. */

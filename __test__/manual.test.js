@@ -1,16 +1,19 @@
 'use strict'
 
 const assert = require('node:assert/strict')
+const channels = require('node:diagnostics_channel')
 const fs = require('node:fs')
 const path = require('node:path')
 const { test } = require('node:test')
 const ts = require('typescript')
 const distLock = require('..')
+const { eventually } = require('./support/outcome.js')
 
 const ROOT = path.join(__dirname, '..')
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')
 const index = declarations('index.d.ts')
 const source = declarations('source.d.ts')
+const diagnostics = declarations('diagnostics.d.ts')
 
 test('every export in index.d.ts exists, and no other', () => {
   assert.deepEqual(members(index, 'DistLockFactory'), Object.keys(distLock).sort())
@@ -45,6 +48,44 @@ test('every state of a lock in index.d.ts is one', () => {
 
   const described = types.map(({ value }) => value).sort()
   assert.deepEqual(described, ['held', 'lost', 'released', 'suspect'])
+})
+
+test('every count in diagnostics.d.ts is told, and no other', () => {
+  const stats = distLock('memory:').stats()
+
+  assert.deepEqual(members(diagnostics, 'Stats'), Object.keys(stats).sort())
+  for (const histogram of [stats.wait, stats.hold])
+    assert.deepEqual(members(diagnostics, 'Histogram'), Object.keys(histogram).sort())
+})
+
+test('every property of a message in diagnostics.d.ts is told, and no other', async (t) => {
+  const told = {}
+  for (const name of ['grant', 'release', 'extend', 'lost', 'tracing']) {
+    const channel = name === 'tracing' ? 'tracing:dist-lock:acquire:asyncEnd' : `dist-lock:${name}`
+    const listen = (message) => Object.assign((told[name] ??= {}), message)
+    channels.subscribe(channel, listen)
+    t.after(() => channels.unsubscribe(channel, listen))
+  }
+  const locks = distLock('memory:')
+
+  const lock = await locks.acquire('a', { ttl: 60000 })
+  await lock.extend(50)
+  await eventually(() => told.lost, 'a loss')
+  await lock.release()
+  await locks.close()
+  await assert.rejects(locks.acquire('a'))
+  await assert.rejects(locks.extendLock('a', 'id', 1))
+  await assert.rejects(locks.releaseLock('a', 'id'))
+
+  const types = {
+    grant: 'GrantMessage',
+    release: 'ReleaseMessage',
+    extend: 'ExtendMessage',
+    lost: 'LostMessage',
+    tracing: 'AcquireContext',
+  }
+  for (const [name, type] of Object.entries(types))
+    assert.deepEqual(members(diagnostics, type), Object.keys(told[name]).sort(), name)
 })
 
 test('every option of close in index.d.ts is read, and no other', async () => {

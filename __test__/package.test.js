@@ -30,6 +30,7 @@ test('the package is the library, its types and its documents', () => {
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'diagnostics.d.ts',
     'index.d.ts',
     'index.js',
     'native.js',

@@ -1,7 +1,8 @@
 'use strict'
 
+const channels = require('./diagnostics/channels.js')
 const { carryOut } = require('./dispatch.js')
-const { outbox } = require('./engine.js')
+const engine = require('./engine.js')
 const { Lock } = require('./lock.js')
 
 /** One call of a manager: what it asks the core for, and how its answer looks to the caller. */
@@ -70,7 +71,7 @@ class Acquire extends Call {
   submit(number, locker) {
     const { request, manager } = this
     this.locker = locker
-    outbox.acquire(number, locker.number, this.name, this.owner, request, manager.number)
+    engine.outbox.acquire(number, locker.number, this.name, this.owner, request, manager.number)
   }
 
   granted(id, attempts, waited, token) {
@@ -85,42 +86,143 @@ class Acquire extends Call {
     return lock
   }
 
+  succeed(lock) {
+    const { stats } = this.manager
+    if (lock === false) stats.taken += 1
+    else {
+      stats.acquire(lock.acquireDelay)
+      if (channels.grant.hasSubscribers) channels.grant.publish(this.tellGrant(lock))
+      if (channels.lost.hasSubscribers) this.#watchLoss(lock)
+    }
+    super.succeed(lock)
+  }
+
+  fail(error) {
+    const { stats } = this.manager
+    if (this.signal?.aborted) stats.aborted += 1
+    else stats.failed += 1
+    super.fail(error)
+  }
+
+  /** What is told of a lock: all but its id, with which anybody could release it. */
+  tellGrant(lock) {
+    const { resource, key, owner } = this
+    const { fencingToken, acquiredOnAttempt: attempts, acquireDelay: waited } = lock
+    return { resource, key, owner, fencingToken, ttl: this.request.ttl, attempts, waited }
+  }
+
+  #watchLoss(lock) {
+    const granted = performance.now()
+    const { resource, key, owner, fencingToken } = this.tellGrant(lock)
+    engine.watch(this.locker.number, lock.id, (reason) => {
+      if (reason === 'released') return
+      const held = Math.round(performance.now() - granted)
+      channels.lost.publish({ resource, key, owner, fencingToken, held, reason })
+    })
+  }
+
   /** The lock was granted to a caller who does not want it any more. */
   giveBack(id) {
-    const release = new Release(this.manager, this.resource, id)
-    // Nobody is told: if it fails, it is tried again in the background.
-    release.callback = () => {}
-    carryOut(release, this.locker)
+    carryOut(new GiveBack(this.manager, this.resource, id), this.locker)
   }
 }
 
-class Release extends Call {
+/** A call that changes a lock, given its id. */
+class Change extends Call {
+  /** For how many milliseconds the lock was held; negative, if nobody here knows. */
+  held = -1
+  /** Its fencing token; 0, if nobody here knows. */
+  token = 0
+
   constructor(manager, resource, id) {
     super(manager, resource)
     this.id = id
   }
 
-  submit(number, locker) {
-    outbox.release(number, locker.number, this.name, this.id)
+  /** It was done. */
+  done(held, token) {
+    this.held = held
+    this.token = token
+    return true
+  }
+
+  succeed(done) {
+    if (done) this.count()
+    if (this.channel.hasSubscribers) this.channel.publish(this.tell(done ? this.outcome : 'over'))
+    super.succeed(done)
+  }
+
+  fail(error) {
+    if (this.channel.hasSubscribers) this.channel.publish({ ...this.tell('failed'), error })
+    super.fail(error)
+  }
+
+  tell(outcome) {
+    const { resource, key } = this
+    return { resource, key, fencingToken: this.token || undefined, outcome }
   }
 }
 
-class Extend extends Call {
-  constructor(manager, resource, id, milliseconds) {
-    super(manager, resource)
-    this.id = id
-    this.milliseconds = milliseconds
+class Release extends Change {
+  get channel() {
+    return channels.release
+  }
+
+  get outcome() {
+    return 'released'
   }
 
   submit(number, locker) {
-    outbox.extend(number, locker.number, this.name, this.id, this.milliseconds)
+    engine.outbox.release(number, locker.number, this.name, this.id)
+  }
+
+  count() {
+    this.manager.stats.release(this.held)
+  }
+
+  tell(outcome) {
+    return { ...super.tell(outcome), held: this.held < 0 ? undefined : this.held }
+  }
+}
+
+/** Release of a lock that its caller does not get: nobody is told, and if it fails, it is tried again in the background. */
+class GiveBack extends Release {
+  succeed() {}
+  fail() {}
+}
+
+class Extend extends Change {
+  constructor(manager, resource, id, milliseconds) {
+    super(manager, resource, id)
+    this.milliseconds = milliseconds
+  }
+
+  get channel() {
+    return channels.extend
+  }
+
+  /** No time at all ends the lock. */
+  get outcome() {
+    return this.milliseconds > 0 ? 'extended' : 'released'
+  }
+
+  count() {
+    this.manager.stats[this.outcome] += 1
+  }
+
+  tell(outcome) {
+    return { ...super.tell(outcome), ttl: this.milliseconds }
+  }
+
+  submit(number, locker) {
+    engine.outbox.extend(number, locker.number, this.name, this.id, this.milliseconds)
   }
 }
 
 class Read extends Call {
   submit(number, locker) {
     this.locker = locker
-    outbox.read(number, locker.number, this.name)
+    engine.outbox.read(number, locker.number, this.name)
   }
 
   held(id, owner) {
@@ -131,7 +233,7 @@ class Read extends Call {
 /** How waiting works. */
 class Info extends Call {
   submit(number, locker) {
-    outbox.mode(number, locker.number)
+    engine.outbox.mode(number, locker.number)
   }
 
   mode(reason) {

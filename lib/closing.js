@@ -10,7 +10,9 @@ class ReleaseKey extends Release {
   #name
 
   constructor(manager, name, id) {
-    super(manager, name, id)
+    const key = name.slice(manager.source.prefix().length)
+    super(manager, manager.resourceOf(key), id)
+    this.key = key
     this.#name = name
   }
 

@@ -103,7 +103,7 @@ function complete(number, at) {
   let error
   if (outcome === GRANTED)
     value = call.granted(text(at, 0), numbers[at + 2], numbers[at + 3], numbers[at + 4])
-  else if (outcome === YES) value = true
+  else if (outcome === YES) value = call.done(numbers[at + 2], numbers[at + 3])
   else if (outcome === NO) value = false
   else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
   else if (outcome === MODE) value = call.mode(text(at, 0))
@@ -247,10 +247,14 @@ function held(locker, group) {
   return texts.flatMap((key, at) => (at % 2 === 0 ? [[key, texts[at + 1]]] : []))
 }
 
+/** @returns {[held: number, lost: number]} how many locks of a group there are */
+const census = (locker, group) => native.census(locker, group)
+
 module.exports = {
   begin,
   calls,
   cancel,
+  census,
   close,
   drop,
   forget,

@@ -3,6 +3,9 @@
 const { Acquire, Extend, Info, Read, Release } = require('./calls.js')
 const { close } = require('./closing.js')
 const { dispatch } = require('./dispatch.js')
+const engine = require('./engine.js')
+const { Stats } = require('./diagnostics/stats.js')
+const { isTraced, trace } = require('./diagnostics/tracing.js')
 const { closed } = require('./errors.js')
 const { lockerFor } = require('./lockers.js')
 const option = require('./options.js')
@@ -16,6 +19,8 @@ class Manager {
   #options
   /** The lockers its locks may be held in. */
   #lockers = new Set()
+  /** Those of before it was closed. */
+  #lockersBefore = []
   #locker
   #lockerIs
 
@@ -28,6 +33,7 @@ class Manager {
     this.number = nextNumber
     nextNumber = (nextNumber + 1) % 2 ** 32
     this.isClosed = false
+    this.stats = new Stats()
     this.#options = options
     this.locks = api(this)
     closeWith(source)
@@ -36,6 +42,23 @@ class Manager {
   /** As version 2 joined them: `null` is "null". */
   keyOf(resource) {
     return option.current(this.#options, 'keyPrefix') + resource
+  }
+
+  resourceOf(key) {
+    const prefix = String(option.current(this.#options, 'keyPrefix'))
+    return key.startsWith(prefix) ? key.slice(prefix.length) : key
+  }
+
+  /** What has come of its calls and its locks. */
+  tellStats() {
+    const isOurs = (call) => call?.manager === this && call.waits
+    const sum = { held: 0, lost: 0 }
+    for (const locker of [...this.#lockers, ...this.#lockersBefore]) {
+      const [held, lost] = engine.census(locker.number, this.number)
+      sum.held += held
+      sum.lost += lost
+    }
+    return this.stats.tell(engine.calls.filter(isOurs).length, sum)
   }
 
   /** Calls on a manager that was closed fail, and so do those whose client was. */
@@ -47,6 +70,7 @@ class Manager {
   /** The lockers its locks may be held in, and no longer any for new ones. */
   takeLockers() {
     const lockers = [...this.#lockers]
+    this.#lockersBefore.push(...lockers)
     this.#lockers.clear()
     this.#locker = this.#lockerIs = undefined
     return lockers
@@ -132,7 +156,8 @@ function api(manager) {
       } catch (error) {
         return refuse(callback, error)
       }
-      return dispatch(new Acquire(manager, resource, owner, request), callback)
+      const call = new Acquire(manager, resource, owner, request)
+      return isTraced() ? trace(call, callback, dispatch) : dispatch(call, callback)
     },
 
     getAcquiredLock(resource, callback) {
@@ -163,6 +188,10 @@ function api(manager) {
     info(callback) {
       mustBeCallback(callback)
       return dispatch(new Info(manager, ''), callback)
+    },
+
+    stats() {
+      return manager.tellStats()
     },
 
     close(options) {

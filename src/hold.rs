@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
 
-use crate::backend::Text;
+use tokio::time::Instant;
+
+use crate::backend::{Text, Token};
 use crate::clock::Moment;
 use crate::lease::{Grant, lease};
 
@@ -49,6 +51,15 @@ pub enum End {
     Over,
 }
 
+/// What is known of a lock once it was released: nothing, if it was not acquired here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Its fencing token.
+    pub token: Option<Token>,
+    /// For how long it was held.
+    pub held: Option<Duration>,
+}
+
 /// Is told, once, how a hold ended.
 pub type OnEnd = Box<dyn FnOnce(End) + Send>;
 
@@ -85,6 +96,10 @@ pub struct Hold {
     pub due: Option<Moment>,
     /// Who is told how it ends.
     pub on_end: Vec<OnEnd>,
+    /// Its fencing token.
+    pub token: Option<Token>,
+    /// When its caller got it.
+    granted: Instant,
     since: Moment,
     /// What it is renewed with.
     ttl: Duration,
@@ -108,10 +123,11 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// A lock that was granted; `ttl` is what its caller asked for.
+    /// A lock that its caller gets at `granted`; `ttl` is what was asked for.
     pub fn new(
         key: Text,
         grant: &Grant,
+        granted: Instant,
         ttl: Duration,
         group: u64,
         renewal: Option<Renewal>,
@@ -127,6 +143,8 @@ impl Hold {
             group,
             due: None,
             on_end: Vec::new(),
+            token: grant.token,
+            granted,
             since: grant.since,
             ttl,
             valid_until: grant.valid_until(),
@@ -173,6 +191,16 @@ impl Hold {
     /// Whether its holder may still release it.
     pub fn is_open(&self) -> bool {
         !self.is_released && !self.is_lost
+    }
+
+    /// Whether it ended without being released, told or not.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost || (!self.is_released && self.is_over())
+    }
+
+    /// What is known of it now that it was released.
+    pub fn past(&self) -> Past {
+        Past { token: self.token, held: Some(self.granted.elapsed()) }
     }
 
     /// When somebody has to look at it next, if anybody has.

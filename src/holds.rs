@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::backend::Text;
+use crate::backend::{Text, Token};
 use crate::clock::Moment;
 use crate::hold::Hold;
-pub use crate::hold::{Due, End, Extending, OnEnd, Renewal, State};
-use crate::lease::Grant;
+pub use crate::hold::{Due, End, Extending, OnEnd, Past, Renewal, State};
 
 /// The locks this process holds, by id.
 #[derive(Debug, Default)]
@@ -26,24 +25,25 @@ struct Table {
     due: BTreeSet<(Moment, Text)>,
     /// When there are more holds than this, those that are over are swept out.
     sweep_above: usize,
+    /// How many locks of a group were lost and are not in the table any more.
+    lost: HashMap<u64, u64>,
+}
+
+/// The locks of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// How many are held now.
+    pub held: u64,
+    /// How many have ended without being released by their holder in time.
+    pub lost: u64,
 }
 
 impl Holds {
-    /// Notes a lock that was granted; `ttl` is what its caller asked for.
-    pub fn add(
-        &self,
-        id: &Text,
-        key: &Text,
-        grant: &Grant,
-        ttl: Duration,
-        group: u64,
-        renewal: Option<Renewal>,
-    ) {
-        let hold = Hold::new(key.clone(), grant, ttl, group, renewal);
+    /// Notes a lock that was granted.
+    pub fn add(&self, id: &Text, hold: Hold) {
         let mut table = self.table();
         if table.by_id.len() >= table.sweep_above {
-            table.by_id.retain(|_, hold| hold.due.is_some() || !hold.is_over());
-            table.sweep_above = 2 * table.by_id.len() + 64;
+            table.sweep();
         }
         table.by_id.insert(id.clone(), hold);
         self.plan(&mut table, id);
@@ -116,6 +116,24 @@ impl Holds {
         let is_of_group = |hold: &Hold| hold.group == group && hold.is_open();
         let of_group = table.by_id.iter().filter(|(_, hold)| is_of_group(hold));
         of_group.map(|(id, hold)| (hold.key.clone(), id.clone())).collect()
+    }
+
+    /// The fencing token of a lock.
+    pub fn token(&self, id: &str) -> Option<Token> {
+        self.table().by_id.get(id)?.token
+    }
+
+    /// How many locks of a group there are.
+    pub fn census(&self, group: u64) -> Census {
+        let table = self.table();
+        let mut census = Census { held: 0, lost: table.lost.get(&group).copied().unwrap_or(0) };
+        for hold in table.by_id.values().filter(|hold| hold.group == group) {
+            match hold.is_lost() {
+                true => census.lost += 1,
+                false => census.held += u64::from(hold.is_open()),
+            }
+        }
+        census
     }
 
     /// The locks whose time to live is to be set now. Those that are over end.
@@ -196,6 +214,15 @@ impl OneOf<'_> {
         self.change(Hold::releasing);
     }
 
+    /// The store has released it. What is known of it?
+    pub fn released(self) -> Past {
+        let Some((holds, id)) = self.0 else { return Past::default() };
+        let hold = holds.table().remove(id);
+        let past = hold.as_ref().map(Hold::past).unwrap_or_default();
+        tell(hold.map(|hold| hold.on_end).unwrap_or_default(), End::Released);
+        past
+    }
+
     /// [`Hold::not_released`].
     pub fn not_released(self) {
         self.change(Hold::not_released);
@@ -235,6 +262,19 @@ impl OneOf<'_> {
 }
 
 impl Table {
+    /// Forgets locks that are over and whose end nobody is to be told.
+    fn sweep(&mut self) {
+        let lost = &mut self.lost;
+        self.by_id.retain(|_, hold| {
+            let stays = hold.due.is_some() || !hold.is_over();
+            if !stays && hold.is_lost() {
+                *lost.entry(hold.group).or_default() += 1;
+            }
+            stays
+        });
+        self.sweep_above = 2 * self.by_id.len() + 64;
+    }
+
     fn remove(&mut self, id: &Text) -> Option<Hold> {
         let hold = self.by_id.remove(id)?;
         if let Some(due) = hold.due {

@@ -11,7 +11,8 @@ use crate::backend::{Backend, Holder, Mode, Text, Token, Waiter};
 use crate::claim::{self, Attempt, Claim};
 use crate::early::EarlyCallers;
 use crate::error::{Error, Result};
-use crate::holds::{End, Holds, Renewal};
+use crate::hold::Hold;
+use crate::holds::{End, Holds, Past, Renewal};
 use crate::lease::Grant;
 use crate::patience::{Patience, Trouble};
 use crate::polling::Polling;
@@ -140,12 +141,18 @@ impl<B: Backend> Locker<B> {
     /// Frees a lock. `false`: `id` does not hold it (any more). When the store cannot be reached, it
     /// is tried in the background for as long as the lock may live.
     pub async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
+        Ok(self.let_go(key, id).await?.is_some())
+    }
+
+    /// [`release`](Self::release), and what is known of the lock that was released.
+    pub async fn let_go(&self, key: &Text, id: &Text) -> Result<Option<Past>> {
         let hold = self.holds.of(key, id);
         hold.releasing();
         let released = self.release_patiently(key, id).await;
+        let mut past = None;
         match &released {
             Ok(true) => {
-                hold.end(End::Released);
+                past = Some(hold.released());
                 self.polling.call_first(key);
             }
             Ok(false) => hold.end(End::Taken),
@@ -156,7 +163,7 @@ impl<B: Backend> Locker<B> {
             }
             Err(_) => hold.not_released(),
         }
-        released
+        released.map(|_| past)
     }
 
     async fn release_patiently(&self, key: &Text, id: &Text) -> Result<bool> {
@@ -272,11 +279,14 @@ impl<B: Backend> Locker<B> {
         group: u64,
     ) -> Lock {
         let Waiter { id, ttl, .. } = claim.waiter();
-        self.holds.add(id, claim.key(), &grant, *ttl, group, renewal);
+        let waited = schedule.elapsed();
+        let granted = schedule.started() + waited;
+        let hold = Hold::new(claim.key().clone(), &grant, granted, *ttl, group, renewal);
+        self.holds.add(id, hold);
         if self.holds.next_due().is_some() {
             self.look_after_holds();
         }
-        Lock { id: claim.keep(), token: grant.token, attempts, waited: schedule.elapsed() }
+        Lock { id: claim.keep(), token: grant.token, attempts, waited }
     }
 
     fn look_after_holds(&self) {

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Holder, Mode, Store};
+use crate::backend::{Holder, Mode, Store, Token};
 use crate::error::{Error, Result};
-use crate::holds::End;
+use crate::holds::{End, Past};
 use crate::locker::{Lock, Locker};
 use crate::notice::Notice;
 
@@ -28,8 +28,8 @@ pub enum Outcome {
     Granted(Grant),
     /// Somebody else holds the lock, or `id` does not (any more).
     No,
-    /// Done.
-    Yes,
+    /// Done, to a lock of which this is known.
+    Yes(Past),
     /// Who holds the lock.
     Held(Holder),
     /// Nobody holds it.
@@ -90,11 +90,11 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a call that asks for a yes or no.
-    pub fn of_answer(answer: Result<bool>) -> Self {
+    /// The outcome of a call that does something to a lock, unless it is over.
+    pub fn of_answer(answer: Result<Option<Past>>) -> Self {
         match answer {
-            Ok(true) => Outcome::Yes,
-            Ok(false) => Outcome::No,
+            Ok(Some(past)) => Outcome::Yes(past),
+            Ok(None) => Outcome::No,
             Err(error) => Outcome::Failed(error),
         }
     }
@@ -117,12 +117,16 @@ impl Completion {
             Outcome::Granted(Grant { lock, .. }) => {
                 outcome = 1;
                 // Whole milliseconds, as version 2 counted them.
-                let token = lock.token.map_or(0.0, |token| token as f64);
-                values = [lock.attempts as f64, lock.waited.as_millis() as f64, token];
+                values = [lock.attempts as f64, lock.waited.as_millis() as f64, number(lock.token)];
                 written = [Some(&lock.id), None, None, None];
             }
             Outcome::No => (outcome, values, written) = (2, [0.0; 3], [None; 4]),
-            Outcome::Yes => (outcome, values, written) = (3, [0.0; 3], [None; 4]),
+            Outcome::Yes(Past { token, held }) => {
+                outcome = 3;
+                let held = held.map_or(-1.0, |held| held.as_millis() as f64);
+                values = [held, number(*token), 0.0];
+                written = [None; 4];
+            }
             Outcome::Held(holder) => {
                 outcome = 4;
                 values = [0.0; 3];
@@ -169,6 +173,11 @@ impl Completion {
         }
         put(record, texts, self.call, outcome, values, written);
     }
+}
+
+/// A token as JavaScript is told it: zero, if there is none.
+fn number(token: Option<Token>) -> f64 {
+    token.map_or(0.0, |token| token as f64)
 }
 
 /// What an error says beyond its own words: the server's or the system's code, and the reason

@@ -300,6 +300,14 @@ impl NativeEngine {
         let held = locker.holds().of_group(self.environment.owner().group(group));
         held.into_iter().flat_map(|(key, id)| [key.to_string(), id.to_string()]).collect()
     }
+
+    /// How many locks of a group are held, and how many were lost.
+    #[napi(catch_unwind)]
+    pub fn census(&self, locker: u32, group: u32) -> Vec<f64> {
+        let group = self.environment.owner().group(group);
+        let census = self.holds(locker).map(|holds| holds.census(group)).unwrap_or_default();
+        vec![census.held as f64, census.lost as f64]
+    }
 }
 
 impl NativeEngine {

@@ -17,6 +17,7 @@ use super::completion::{Grant, Outcome};
 use super::environment::{Environment, Reply};
 use crate::backend::{Store, Text};
 use crate::error::Error;
+use crate::holds::Past;
 use crate::locker::{Acquire, Locker};
 
 /// Many round trips to a server nearby; enough for connecting to it.
@@ -191,9 +192,12 @@ pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
                 Err(error) => Outcome::Failed(error),
             }
         }
-        Work::Release { key, id } => Outcome::of_answer(locker.release(&key, &id).await),
+        Work::Release { key, id } => Outcome::of_answer(locker.let_go(&key, &id).await),
         Work::Extend { key, id, milliseconds } => {
-            Outcome::of_answer(locker.extend(&key, &id, milliseconds).await)
+            let token = locker.holds().token(&id);
+            let extended = locker.extend(&key, &id, milliseconds).await;
+            let past = Past { token, held: None };
+            Outcome::of_answer(extended.map(|extended| extended.then_some(past)))
         }
         Work::Read { key } => Outcome::of_read(locker.read(&key).await),
         Work::Mode => Outcome::of_mode(locker.mode().await),
