@@ -466,6 +466,8 @@ declare namespace distLock {
    * - `ERR_LOCK_UNKNOWN`: sent, but no reply: it may have been done or not. An acquire that ends
    *   like this is undone as soon as Redis answers again.
    * - `ERR_LOCK_REDIS`: Redis answered with an error, see `redisCode`.
+   * - `ERR_LOCK_UNSUPPORTED`: Redis does not know a command that every lock takes: `EVAL`, or the one that
+   *   the message names.
    * - `ERR_LOCK_CLOSED`: the manager, or the client that it was made from, has been closed.
    * - `ERR_LOCK_LOST`: a lock that was held is over; see {@link LockLostError}.
    */
@@ -473,6 +475,7 @@ declare namespace distLock {
     | 'ERR_LOCK_UNREACHABLE'
     | 'ERR_LOCK_UNKNOWN'
     | 'ERR_LOCK_REDIS'
+    | 'ERR_LOCK_UNSUPPORTED'
     | 'ERR_LOCK_CLOSED'
     | 'ERR_LOCK_LOST'
 

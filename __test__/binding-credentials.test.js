@@ -73,6 +73,54 @@ test('a token that expires is replaced when connecting again', async (t) => {
   assert.equal(await locks.getAcquiredLock('a'), null)
 })
 
+test('credentials that Redis refuses are asked for anew, and the call goes on', async (t) => {
+  const server = await startRedis(t, { users: { ada: 'on >second ~* &* +@all' } })
+  let asked = 0
+  const password = () => (++asked < 3 ? 'first' : 'second')
+  const locks = distLock(settings(server, { username: 'ada', password }))
+
+  assert.equal(await locks.getAcquiredLock('a'), null)
+  assert.equal(asked, 3)
+})
+
+test('a password that a function gives before Redis knows it is tried until Redis does', async (t) => {
+  const server = await startRedis(t, { password: 'old' })
+  let asked = 0
+  const password = () => {
+    if (++asked === 2) server.command('CONFIG', 'SET', 'requirepass', 'new')
+    return 'new'
+  }
+  const lock = await distLock(settings(server, { password })).acquire('a')
+
+  assert.equal(await lock.release(), true)
+})
+
+test('credentials that stay wrong end a call at its deadline, with few tries', async () => {
+  let asked = 0
+  const credentials = () => {
+    asked++
+    return { username: 'ada', password: 'wrong' }
+  }
+  const locks = distLock(settings(redis, { credentials }), { connectTimeout: 500 })
+
+  const started = performance.now()
+  const error = await failure(locks.acquire('a'), 500)
+  const elapsed = performance.now() - started
+  const limited = await failure(locks.acquire('a', { timeout: 100 }), 100)
+
+  for (const one of [error, limited]) {
+    assertLockError(one, {
+      code: 'ERR_LOCK_REDIS',
+      redisCode: 'WRONGPASS',
+      cause: 'WRONGPASS',
+      resource: 'a',
+    })
+    assert.doesNotMatch(`${one.stack} ${one.cause.message}`, /wrong['" ]/)
+  }
+  assert.ok(elapsed >= 490, `it gave up after ${elapsed} ms`)
+  assert.ok(asked > 2 && asked < 20, `asked ${asked} times`)
+})
+
 const FAILING = {
   rejects: async () => {
     throw new Error('no token today')

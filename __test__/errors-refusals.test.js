@@ -3,6 +3,8 @@
 // design.md §3: Redis says no, ERR_LOCK_REDIS, with `redisCode`; and yes again once the reason is gone.
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
+const net = require('node:net')
 const { test } = require('node:test')
 const distLock = require('../index.js')
 const { CALLS, assertLockError, eventually, failure } = require('./support/outcome.js')
@@ -33,6 +35,20 @@ const REFUSALS = [
     url: ({ port }) => `${PORTLESS}:${port}`,
     redisCode: 'NOAUTH',
     mend: (redis) => redis.command('CONFIG', 'SET', 'requirepass', ''),
+  },
+  {
+    name: 'no password where the default user is off',
+    server: { users: { default: 'off' } },
+    url: ({ port }) => `${PORTLESS}:${port}`,
+    redisCode: 'NOAUTH',
+    mend: (redis) => redis.command('ACL', 'SETUSER', 'default', 'on', 'nopass', 'allkeys', '+@all'),
+  },
+  {
+    name: 'a user who was turned off',
+    server: { users: { ada: 'off >secret ~* &* +@all' } },
+    url: ({ port }) => `redis://ada:secret@127.0.0.1:${port}`,
+    redisCode: 'WRONGPASS',
+    mend: (redis) => redis.command('ACL', 'SETUSER', 'ada', 'on'),
   },
   {
     name: 'a user who may not run scripts',
@@ -80,6 +96,41 @@ for (const { name, server, url, redisCode, mend } of REFUSALS) {
     const lock = await locks.acquire('a')
     assert.equal((await locks.getAcquiredLock('a')).id, lock.id)
     assert.equal(await lock.release(), true)
+  })
+}
+
+for (const login of ['', 'default:secret@']) {
+  const how = login ? 'with a password' : 'without a password'
+
+  test(`protected mode is said at once, ${how}`, async (t) => {
+    // A server in that mode answers whoever comes from another host like this.
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {})
+      socket.end('-DENIED Redis is running in protected mode because no password is set.\r\n')
+    })
+    t.after(() => server.close())
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const locks = distLock(`redis://${login}127.0.0.1:${server.address().port}`)
+
+    const error = await failure(locks.acquire('a'), 500)
+
+    const details = { redisCode: 'DENIED', cause: 'DENIED', resource: 'a' }
+    assertLockError(error, { code: 'ERR_LOCK_REDIS', ...details })
+  })
+
+  test(`a server with too many clients is waited for, ${how}, and is named`, async (t) => {
+    const server = await startRedis(t, { users: { default: 'on nopass ~* &* +@all' } })
+    await server.command('CONFIG', 'SET', 'maxclients', 1)
+    const url = `redis://${login}127.0.0.1:${server.port}`
+
+    const error = await failure(distLock(url, LIMITS).acquire('a'), 300)
+    const waiting = distLock(url).acquire('b')
+    await server.command('CONFIG', 'SET', 'maxclients', 100)
+
+    // What Redis says may be cut off by its hanging up.
+    const cause = /max number of clients|hung up|reset|broken pipe/i
+    assertLockError(error, { code: 'ERR_LOCK_UNREACHABLE', cause, resource: 'a' })
+    assert.equal(await (await waiting).release(), true)
   })
 }
 

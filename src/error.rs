@@ -24,6 +24,11 @@ pub enum Error {
     #[error("cannot trust Redis: {0}")]
     Untrusted(Cause),
 
+    /// The server ended the encryption: it wants a certificate of ours, or another version of TLS;
+    /// trying again would not help.
+    #[error("Redis refuses the encrypted connection: {0}")]
+    Refused(Cause),
+
     /// Redis answered with an error.
     #[error("{code} {message}")]
     Redis {
@@ -32,6 +37,19 @@ pub enum Error {
         /// The rest of the answer.
         message: String,
     },
+
+    /// Redis refused the credentials that a function gave; at the next connection it may give others.
+    #[error("{code} {message}")]
+    Credentials {
+        /// The first word of the answer: `WRONGPASS`, or `ERR` before Redis 6.
+        code: String,
+        /// The rest of the answer.
+        message: String,
+    },
+
+    /// Redis does not know a command without which there can be no lock.
+    #[error("this Redis cannot keep locks: {0}")]
+    Unsupported(Cause),
 
     /// The connection was closed by those it belonged to.
     #[error("the connection was closed")]
@@ -46,9 +64,12 @@ impl Error {
     /// The stable name of this error, the `code` of a `LockError`.
     pub fn code(&self) -> &'static str {
         match self {
-            Error::Unreachable(_) | Error::Untrusted(_) => "ERR_LOCK_UNREACHABLE",
+            Error::Unreachable(_) | Error::Untrusted(_) | Error::Refused(_) => {
+                "ERR_LOCK_UNREACHABLE"
+            }
             Error::Unknown(_) => "ERR_LOCK_UNKNOWN",
-            Error::Redis { .. } => "ERR_LOCK_REDIS",
+            Error::Redis { .. } | Error::Credentials { .. } => "ERR_LOCK_REDIS",
+            Error::Unsupported(_) => "ERR_LOCK_UNSUPPORTED",
             Error::Closed => "ERR_LOCK_CLOSED",
             Error::Settings(_) => "ERR_INVALID_ARG_VALUE",
         }
@@ -57,18 +78,22 @@ impl Error {
     /// The first word of what Redis answered, if it answered.
     pub fn redis_code(&self) -> Option<&str> {
         match self {
-            Error::Redis { code, .. } => Some(code),
+            Error::Redis { code, .. } | Error::Credentials { code, .. } => Some(code),
             _ => None,
         }
     }
 
-    /// Whether the same step may succeed a moment later: there was no connection, it broke, or
-    /// the server is still reading its data.
+    /// Whether the same step may succeed a moment later: there was no connection, it broke, the
+    /// server is still reading its data, or a function may give other credentials.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Unreachable(_) | Error::Unknown(_) => true,
+            Error::Unreachable(_) | Error::Unknown(_) | Error::Credentials { .. } => true,
             Error::Redis { code, .. } => code == "LOADING",
-            Error::Untrusted(_) | Error::Closed | Error::Settings(_) => false,
+            Error::Untrusted(_)
+            | Error::Refused(_)
+            | Error::Unsupported(_)
+            | Error::Closed
+            | Error::Settings(_) => false,
         }
     }
 }
@@ -158,6 +183,9 @@ mod tests {
 
         assert!(redis("LOADING").is_transient());
         assert!(!redis("NOPERM").is_transient());
+        assert!(!redis("WRONGPASS").is_transient());
+        let (code, message) = ("WRONGPASS".into(), String::new());
+        assert!(Error::Credentials { code, message }.is_transient());
         assert!(!Error::Untrusted(Cause::new("expired")).is_transient());
     }
 }

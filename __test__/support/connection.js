@@ -74,7 +74,10 @@ class Connection {
   }
 }
 
-/** One reply of `buffer` at `offset`, or undefined while it is not complete. */
+/**
+ * One reply of `buffer` at `offset`, or a command, which looks the same; undefined while it is not
+ * complete.
+ */
 function parse(buffer, offset) {
   const lineEnd = buffer.indexOf('\r\n', offset)
   if (lineEnd === -1) return undefined
@@ -113,4 +116,4 @@ function parse(buffer, offset) {
   }
 }
 
-module.exports = { openConnection }
+module.exports = { openConnection, parse }

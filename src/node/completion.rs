@@ -184,10 +184,14 @@ fn number(token: Option<Token>) -> f64 {
 /// underneath.
 fn detail(error: &Error) -> (Option<&str>, Option<&str>) {
     match error {
-        Error::Redis { code, message } => (Some(code), Some(message)),
-        Error::Unreachable(cause) | Error::Unknown(cause) | Error::Untrusted(cause) => {
-            (cause.code, Some(&cause.message))
+        Error::Redis { code, message } | Error::Credentials { code, message } => {
+            (Some(code), Some(message))
         }
+        Error::Unreachable(cause)
+        | Error::Unknown(cause)
+        | Error::Untrusted(cause)
+        | Error::Refused(cause)
+        | Error::Unsupported(cause) => (cause.code, Some(&cause.message)),
         Error::Settings(_) | Error::Closed => (None, None),
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::script::{self, Dialect};
 use super::step::{self, Action, Step};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// The most steps one script carries out: bounds how long other clients wait for it, at about a
 /// microsecond a step.
@@ -64,7 +64,7 @@ impl Batch {
     pub fn settle(self, reply: Value, in_full: bool) -> Settled {
         let mut settled = Settled::default();
         if self.lone_look().is_some() {
-            settled.is_replica = self.hand_out(vec![step::reply(reply)]);
+            settled.is_replica = self.hand_out(vec![step::reply(reply).map_err(unsupported)]);
             return settled;
         }
         match step::answers(reply, self.0.len()) {
@@ -75,16 +75,18 @@ impl Batch {
             }
             // A user with the rights version 2 needed may send scripts in full only.
             Err(Error::Redis { code, message })
-                if code == "NOPERM" && message.contains("evalsha") && !in_full =>
+                if !in_full
+                    && (code == "NOPERM" && message.contains("evalsha")
+                        || is_unknown(&message)) =>
             {
                 settled.in_full_only = true;
                 settled.again.push(self);
             }
             // One key the user must not touch is no reason to refuse the others.
-            Err(Error::Redis { .. }) if self.0.len() > 1 => {
+            Err(Error::Redis { message, .. }) if self.0.len() > 1 && !is_unknown(&message) => {
                 settled.again.extend(self.0.into_iter().map(|one| Batch(vec![one])));
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(&unsupported(error)),
         }
         // What was given up meanwhile has been undone already: it must not happen after that.
         for batch in &mut settled.again {
@@ -127,6 +129,23 @@ impl Batch {
         }
         is_replica
     }
+}
+
+/// A command that every lock takes is not there at all, rather than forbidden to this user.
+fn unsupported(error: Error) -> Error {
+    match error {
+        Error::Redis { message, .. } if is_unknown(&message) => {
+            // What follows is our script.
+            let (said, _) = message.split_once(", with args").unwrap_or((&message, ""));
+            Error::Unsupported(Cause::new(said))
+        }
+        error => error,
+    }
+}
+
+/// Whether a server says with this that it does not know a command.
+fn is_unknown(message: &str) -> bool {
+    message.to_ascii_lowercase().starts_with("unknown command")
 }
 
 /// Tells the callers of `steps` the same error.

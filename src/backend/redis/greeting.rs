@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::reply::Replies;
 use super::server::Server;
 use super::settings::Login;
-use super::{script, step};
+use super::{script, step, transport};
 use crate::error::{Cause, Error, Result};
 
 /// The name our connections show in `CLIENT LIST`.
@@ -15,6 +15,9 @@ const NAME: &str = "dist-lock";
 /// What a server without a password answers to one (Redis 6 and newer, and older ones). The
 /// Node clients go on without it, and so do we.
 const NO_PASSWORD_SET: [&str; 2] = ["without any password configured", "no password is set"];
+
+/// What a server says to everybody before it hangs up, whoever asks for what.
+const FULL: &str = "max number of clients";
 
 /// More than the replies take, unless a refusal is long.
 const ROOM: usize = 512;
@@ -63,17 +66,17 @@ pub async fn log_in(
     // A help to people, which a server may refuse.
     greeting.cmd("CLIENT").arg("SETNAME").arg(NAME);
 
-    let mut replies = exchange(stream, &greeting).await.map_err(Error::Unreachable)?.into_iter();
+    let mut replies = exchange(stream, &greeting).await?.into_iter();
     if let Some(login) = login
         && let Some(reply) = replies.next()
     {
         authenticated(login, step::reply(reply))?;
     }
     if let Some(named) = replies.next() {
-        must_not_be_no_auth(&named)?;
+        must_be_let_in(&named)?;
     }
-    let replies = exchange(stream, &then).await.map_err(Error::Unreachable)?;
-    replies.iter().try_for_each(must_not_be_no_auth)?;
+    let replies = exchange(stream, &then).await?;
+    replies.iter().try_for_each(must_be_let_in)?;
     Ok(replies)
 }
 
@@ -81,34 +84,58 @@ pub async fn log_in(
 async fn exchange(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
     pipeline: &Pipeline,
-) -> std::result::Result<Vec<redis::Value>, Cause> {
-    let failed = |error: std::io::Error| Cause::from(&error);
-    stream.write_all(&pipeline.get_packed_pipeline()).await.map_err(failed)?;
-    stream.flush().await.map_err(failed)?;
+) -> Result<Vec<redis::Value>> {
+    // A server that hung up may have said why before; so what it said is read first.
+    let written = write(stream, &pipeline.get_packed_pipeline()).await;
 
     let mut arrived = Replies::default();
     let mut replies = Vec::with_capacity(pipeline.len());
     let mut room = [0; ROOM];
     loop {
-        while let Some(reply) = arrived.next()? {
+        while let Some(reply) = arrived.next().map_err(Error::Unreachable)? {
             replies.push(reply);
         }
         if replies.len() >= pipeline.len() {
             return Ok(replies);
         }
-        match stream.read(&mut room).await.map_err(failed)? {
-            0 => return Err(Cause::hung_up()),
-            count => arrived.add(&room[..count]),
-        }
+        let lost = match stream.read(&mut room).await {
+            Ok(count) if count > 0 => {
+                arrived.add(&room[..count]);
+                continue;
+            }
+            Ok(_) => written.err().unwrap_or(Error::Unreachable(Cause::hung_up())),
+            Err(error) => transport::lost(&error),
+        };
+        replies.iter().try_for_each(must_be_let_in)?;
+        return Err(lost);
     }
 }
 
-/// Nothing can be done before authenticating.
-fn must_not_be_no_auth(reply: &redis::Value) -> Result<()> {
+async fn write(stream: &mut (impl AsyncWrite + Unpin + ?Sized), bytes: &[u8]) -> Result<()> {
+    let written = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    written.await.map_err(|error| transport::lost(&error))
+}
+
+/// Some servers do nothing for us, whatever is asked: we did not log in, come from another host than
+/// protected mode allows, or are one too many. The latter passes by itself.
+fn must_be_let_in(reply: &redis::Value) -> Result<()> {
+    let redis::Value::ServerError(_) = reply else { return Ok(()) };
     match step::reply(reply.clone()) {
-        Err(error @ Error::Redis { .. }) if error.redis_code() == Some("NOAUTH") => Err(error),
+        Err(Error::Redis { message, .. }) if message.contains(FULL) => {
+            Err(Error::Unreachable(Cause::new(message)))
+        }
+        Err(error) if matches!(error.redis_code(), Some("NOAUTH" | "DENIED")) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether a server says with this that it knows no such user, or not by this password.
+pub fn is_wrong_password(code: &str, message: &str) -> bool {
+    // Redis before 6 has no code for it.
+    code == "WRONGPASS" || code == "ERR" && message == "invalid password"
 }
 
 /// Understands the reply to `AUTH`.

@@ -187,8 +187,22 @@ impl Opener {
 
     async fn attempt<T>(&self, open: impl Future<Output = Result<T>>) -> Result<T> {
         let limit = self.settings.attempt_timeout();
-        timeout(limit, open)
-            .await
+        let opened = timeout(limit, open).await;
+        opened
             .unwrap_or_else(|_| Err(self.settings.no_connection_within(limit)))
+            .map_err(|error| self.refused(error))
+    }
+
+    /// What a function gave and Redis refused may have just been replaced: asked again, it gives what
+    /// is valid now.
+    fn refused(&self, error: Error) -> Error {
+        match (&self.settings.credentials, error) {
+            (Credentials::Asked(_), Error::Redis { code, message })
+                if greeting::is_wrong_password(&code, &message) =>
+            {
+                Error::Credentials { code, message }
+            }
+            (_, error) => error,
+        }
     }
 }

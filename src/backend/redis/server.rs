@@ -103,6 +103,7 @@ fn forbids_queue(code: &str, message: &str) -> bool {
 
 /// What the server said, without where in the script it happened.
 fn reason(code: &str, message: &str) -> String {
+    let (message, _) = message.split_once(", with args").unwrap_or((message, ""));
     // Redis 7 says it behind, older ones before.
     let message = message.split(" script: ").next().unwrap_or_default();
     match message.rsplit_once("@user_script: ") {

@@ -111,9 +111,29 @@ fn unreachable(endpoint: &Endpoint) -> impl Fn(io::Error) -> Error + '_ {
 
 /// A handshake that TLS itself refused is final; one that the network broke is not.
 fn refused_or_lost(endpoint: &Endpoint, error: &io::Error) -> Error {
-    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match refusal {
-        Some(refusal) => Error::Untrusted(Cause::new(format!("{endpoint}: {refusal}"))),
+    match refusal(error) {
+        Some(refusal) => refused(&format!("{endpoint}: {refusal}"), refusal),
         None => unreachable(endpoint)(io::Error::new(error.kind(), error.to_string())),
+    }
+}
+
+/// The error when a stream that was opened fails. With TLS 1.3 a server says only then that it does
+/// not accept our certificate.
+pub fn lost(error: &io::Error) -> Error {
+    match refusal(error) {
+        Some(refusal) => refused(&refusal.to_string(), refusal),
+        None => Error::Unreachable(Cause::from(error)),
+    }
+}
+
+fn refusal(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+fn refused(message: &str, refusal: &rustls::Error) -> Error {
+    let cause = Cause::new(message);
+    match refusal {
+        rustls::Error::AlertReceived(_) => Error::Refused(cause),
+        _ => Error::Untrusted(cause),
     }
 }
