@@ -94,7 +94,8 @@ export interface CommonSettings {
   password?: string | (() => string | Promise<string>)
 
   /**
-   * Called at each connection for both user and password; instead of `username` and `password`.
+   * Called at each connection for both user and password; instead of `username` and `password`. Where
+   * Redis refuses what it gave it is called again, until the deadline of the call that needs it.
    * @default none
    */
   credentials?: () => Credentials | Promise<Credentials>
