@@ -1,7 +1,7 @@
 'use strict'
 
 const assert = require('node:assert/strict')
-const { execFile } = require('node:child_process')
+const { execFile, execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
@@ -30,6 +30,7 @@ test('the package is the library, its types and its documents', () => {
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'bin/dist-lock.js',
     'diagnostics.d.ts',
     'index.d.ts',
     'index.js',
@@ -37,6 +38,11 @@ test('the package is the library, its types and its documents', () => {
     'package.json',
     'source.d.ts',
   ])
+})
+
+test('the package can be run as a program', () => {
+  const program = path.join(project, 'node_modules/.bin/dist-lock')
+  assert.match(execFileSync(program, ['--version'], { encoding: 'utf8' }), /^\d+\.\d+\.\d+/)
 })
 
 test('the package for a platform is its addon', () => {
@@ -58,6 +64,13 @@ for (const version of versions()) {
 
     test('works from import', async () => {
       assert.equal(await run(node, 'import.mjs'), 'ada true function')
+    })
+
+    test('has a command line', async () => {
+      const program = path.join('node_modules', 'dist-lock', 'bin', 'dist-lock.js')
+      const memory = ['--url', 'memory:', 'a']
+      const said = await run(node, program, 'run', ...memory, '--', node, '-p', '"runs"')
+      assert.equal(said, 'runs')
     })
 
     test('works in a worker thread, which sees the locks of the main thread', async () => {

@@ -241,4 +241,11 @@ class Info extends Call {
   }
 }
 
-module.exports = { Acquire, Release, Extend, Read, Info }
+/** What the server says of itself. */
+class Describe extends Call {
+  submit(number, locker) {
+    engine.outbox.describe(number, locker.number)
+  }
+}
+
+module.exports = { Acquire, Release, Extend, Read, Info, Describe }

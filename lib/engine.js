@@ -18,8 +18,8 @@ const ROOM = 128
 
 /** Outcomes; the others, nobody holds it and cancelled, say nothing more. */
 const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
-/** Of a question, of a lock that is watched, of a direct link, and of what people should know. */
-const [MODE, ENDED, OPENED, NOTICE] = [10, 9, 11, 12]
+/** Of two questions, of a lock that is watched, of a direct link, and of what people should know. */
+const [MODE, DESCRIBED, ENDED, OPENED, NOTICE] = [10, 13, 9, 11, 12]
 
 const native = new NativeEngine(drain, canReadDirectly)
 const links = new Links(native, (link, bytes, count) => {
@@ -107,6 +107,7 @@ function complete(number, at) {
   else if (outcome === NO) value = false
   else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
   else if (outcome === MODE) value = call.mode(text(at, 0))
+  else if (outcome === DESCRIBED) value = text(at, 0)
   else if (outcome === FAILED)
     error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
 

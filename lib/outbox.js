@@ -5,7 +5,7 @@ const FIELDS = 11
 /** Calls that cross together. */
 const ROOM = 64
 
-const [ACQUIRE, RELEASE, EXTEND, READ, MODE] = [1, 2, 3, 4, 5]
+const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE] = [1, 2, 3, 4, 5, 6]
 
 /** The calls of this tick, which cross into Rust together; `src/node/submission.rs` reads them. */
 class Outbox {
@@ -49,6 +49,11 @@ class Outbox {
 
   mode(call, locker) {
     this.#put(call, MODE, locker, '', '')
+    this.#added()
+  }
+
+  describe(call, locker) {
+    this.#put(call, DESCRIBE, locker, '', '')
     this.#added()
   }
 

@@ -255,6 +255,18 @@ impl<B: Backend> Locker<B> {
         Ok(mode)
     }
 
+    /// What the server says of itself, for people; `None` where there is no server.
+    pub async fn describe(&self) -> Result<Option<String>> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            let asked = Instant::now();
+            match self.waiting.backend().describe().await {
+                Err(error) => patience.bear(error, asked).await?,
+                answer => return answer,
+            }
+        }
+    }
+
     /// Releases, in the background, a lock that was granted to a caller who is gone.
     pub fn give_back(&self, key: Text, id: Text, ttl: Duration) {
         self.holds.end(&id, End::Released);

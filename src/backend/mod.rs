@@ -172,6 +172,12 @@ pub trait Backend: Send + Sync + 'static {
     /// How waiting works here; connects to find out.
     fn mode(&self) -> impl Future<Output = Result<Mode>> + Send;
 
+    /// What the server says of itself, for people: the text of Redis's `INFO`. `None`: there is no
+    /// server.
+    fn describe(&self) -> impl Future<Output = Result<Option<String>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Whether a step would be sent now, without connecting first.
     fn is_connected(&self) -> bool;
 }
@@ -262,6 +268,10 @@ impl Backend for Store {
 
     async fn mode(&self) -> Result<Mode> {
         either!(self.mode())
+    }
+
+    async fn describe(&self) -> Result<Option<String>> {
+        either!(self.describe())
     }
 
     fn is_connected(&self) -> bool {

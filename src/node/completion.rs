@@ -40,6 +40,8 @@ pub enum Outcome {
     Cancelled,
     /// How waiting works.
     Mode(Mode),
+    /// What the server says of itself.
+    Described(Option<String>),
     /// Not the end of a call: a lock that was watched ended.
     Ended(End),
     /// Not the end of a call: the credentials of a provider are needed.
@@ -86,6 +88,14 @@ impl Outcome {
     pub fn of_mode(answer: Result<Mode>) -> Self {
         match answer {
             Ok(mode) => Outcome::Mode(mode),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// The outcome of a question what the server is.
+    pub fn of_description(answer: Result<Option<String>>) -> Self {
+        match answer {
+            Ok(description) => Outcome::Described(description),
             Err(error) => Outcome::Failed(error),
         }
     }
@@ -157,6 +167,11 @@ impl Completion {
                     Mode::Queue => [None; 4],
                     Mode::Classic(reason) => [Some(reason), None, None, None],
                 };
+            }
+            Outcome::Described(description) => {
+                outcome = 13;
+                values = [0.0; 3];
+                written = [description.as_deref(), None, None, None];
             }
             Outcome::Notice(notice) => {
                 let message = notice.to_string();

@@ -68,6 +68,8 @@ pub enum Work {
     },
     /// [`Locker::mode`].
     Mode,
+    /// [`Locker::describe`].
+    Describe,
 }
 
 /// Who asks, and for what.
@@ -201,6 +203,7 @@ pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
         }
         Work::Read { key } => Outcome::of_read(locker.read(&key).await),
         Work::Mode => Outcome::of_mode(locker.mode().await),
+        Work::Describe => Outcome::of_description(locker.describe().await),
     };
     reply.send(outcome);
 }

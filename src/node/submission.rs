@@ -62,7 +62,8 @@ pub fn read<'a>(
                 Work::Extend { key: key.into(), id: other.into(), milliseconds }
             }
             4 => Work::Read { key: key.into() },
-            _ => Work::Mode,
+            5 => Work::Mode,
+            _ => Work::Describe,
         };
         Submission { call: *call as u32, locker: *locker as u32, work }
     })

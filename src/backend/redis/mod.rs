@@ -99,6 +99,10 @@ impl Backend for Redis {
         }
     }
 
+    async fn describe(&self) -> Result<Option<String>> {
+        self.connection.opener().describe().await.map(Some)
+    }
+
     fn is_connected(&self) -> bool {
         self.connection.is_open()
     }

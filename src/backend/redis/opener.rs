@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline};
+use redis::{Cmd, Pipeline, Value};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -137,17 +137,31 @@ impl Opener {
 
     /// Opens a connection on which `subscribe` was said.
     pub async fn subscribed(&self, subscribe: Cmd) -> Result<Box<dyn Stream>> {
+        self.asked(subscribe).await.map(|(stream, _)| stream)
+    }
+
+    /// What the server says of itself; asked over a connection of its own, which a server that
+    /// refuses our scripts answers, too.
+    pub async fn describe(&self) -> Result<String> {
+        let (_, reply) = self.asked(redis::cmd("INFO")).await?;
+        match reply {
+            Value::BulkString(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+            Value::VerbatimString { text, .. } => Ok(text),
+            _ => Err(Error::Unknown(Cause::new("the server sent no text for INFO"))),
+        }
+    }
+
+    /// Opens a connection on which `question` was asked, and the reply to it.
+    async fn asked(&self, question: Cmd) -> Result<(Box<dyn Stream>, Value)> {
         let login = self.login().await?;
         self.attempt(async {
             let plain = Plain::open(&self.settings).await?;
             let mut stream = transport::secure(plain, &self.settings, self.tls.as_ref()).await?;
             let mut then = Pipeline::new();
-            then.add_command(subscribe);
+            then.add_command(question);
             let replies = greeting::log_in(&mut *stream, login.as_ref(), then).await?;
-            for reply in replies {
-                step::reply(reply)?;
-            }
-            Ok(stream)
+            let reply = replies.into_iter().next().map(step::reply);
+            Ok((stream, reply.unwrap_or(Ok(Value::Nil))?))
         })
         .await
     }
