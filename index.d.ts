@@ -361,6 +361,16 @@ declare namespace distLock {
     commandTimeout?: number
 
     /**
+     * For how long no lock is granted after another server took over (another primary, or one that was
+     * started again), in milliseconds: that one may not know of locks that are held. Calls wait that
+     * long. Locks that are held stay so if the new server knows them.
+     * As long as the longest `ttl`, it keeps this process from taking what another still believes to
+     * hold, if it has noticed the change; 0 is back at work at once.
+     * @default 0
+     */
+    failoverSettleTime?: number
+
+    /**
      * Whether locks are renewed until they are released: at a third of their `ttl`, by a thread that
      * a blocked event loop does not stop. Ends with the process, with the manager, or when nobody has
      * the lock object any more.

@@ -68,6 +68,16 @@ export declare class NativeEngine {
   census(locker: number, group: number): Array<number>
 }
 
+/** Where a server listens. */
+export interface Address {
+  /** Its name or address. */
+  host: string
+  /** Its port. */
+  port: number
+  /** 4 or 6, the kind of address to use. */
+  family?: number
+}
+
 /** How to connect; absent fields are not set. */
 export interface ConnectionSettings {
   /** The name of a store in this process; nothing else counts then. */
@@ -90,10 +100,30 @@ export interface ConnectionSettings {
   provider?: number
   /** Encryption. */
   tls?: TlsOptions
+  /** Sentinels and the primary they name, in place of host and port. */
+  sentinels?: SentinelSettings
   /** Milliseconds an attempt to connect may take. */
   connectTimeout: number
   /** Milliseconds a command may wait for its reply. */
   commandTimeout: number
+  /** Milliseconds for which nothing is granted after another server took over. */
+  failoverSettleTime: number
+}
+
+/** Sentinels, and the primary they are asked for. */
+export interface SentinelSettings {
+  /** Where they listen. */
+  addresses: Array<Address>
+  /** What they call the primary. */
+  name: string
+  /** Our ACL user there. */
+  username?: string
+  /** Our password there. */
+  password?: string
+  /** Encryption of what is said to them. */
+  tls?: TlsOptions
+  /** Where a server is reached that they say to be at `host:port`. */
+  natMap?: Record<string, Address>
 }
 
 /** The options of Node's `tls.connect` that are honoured. */

@@ -3,16 +3,20 @@
  *
  * - `redis://[[username]:password@]host[:port][/db]`, or `valkey://…`
  * - `rediss://…`, `valkeys://…`: the same with TLS
+ * - `redis+sentinel://[[username]:password@]host[:port][,host[:port]…][/db]?name=mymaster`: the
+ *   primary that these sentinels name; credentials are the primary's, those of the sentinels are the
+ *   parameters `sentinelUsername` and `sentinelPassword`; `rediss+sentinel://` with TLS to both
  * - `unix:///path/to/redis.sock[?db=1]`
  * - `memory:` or `memory:name`: no server; locks among the threads of this process
  *
- * Not supported so far: Cluster, Sentinel, and lists of servers.
+ * Not supported so far: Cluster and lists of servers.
  */
 export type Source = Client | Settings | Url | string
 
 /**
  * A client object, connected or not: node_redis 0.8 to 3, `redis` and `@redis/client` 4 to 6,
- * ioredis 3 to 6, or iovalkey. Its server, database, credentials, TLS settings and key prefix are
+ * ioredis 3 to 6 (with `sentinels`, too), or iovalkey. A client made by `createSentinel` keeps its
+ * options to itself: pass them as settings. Its server, database, credentials, TLS settings and key prefix are
  * read when they are needed, so they may change until then.
  */
 export type Client = NodeRedisClient | LegacyNodeRedisClient | IORedisClient
@@ -41,8 +45,8 @@ export interface Url {
   readonly protocol: string
 }
 
-/** The server by its `host`, or by the `path` of its unix socket. */
-export type Settings = HostSettings | SocketSettings
+/** The server by its `host`, by the `path` of its unix socket, or by `sentinels` that name it. */
+export type Settings = HostSettings | SocketSettings | SentinelSettings
 
 export interface HostSettings extends CommonSettings {
   /** Its name or address. */
@@ -64,6 +68,7 @@ export interface HostSettings extends CommonSettings {
   tls?: boolean | TlsSettings
 
   path?: undefined
+  sentinels?: undefined
 }
 
 export interface SocketSettings extends CommonSettings {
@@ -71,7 +76,63 @@ export interface SocketSettings extends CommonSettings {
   path: string
 
   host?: undefined
+  sentinels?: undefined
   tls?: false
+}
+
+export interface SentinelSettings extends CommonSettings {
+  /** The sentinels; all that there are, so that one that is down is no harm. */
+  sentinels: readonly SentinelAddress[]
+
+  /** What the sentinels call the primary. */
+  name: string
+
+  /**
+   * Our ACL user at the sentinels.
+   * @default none
+   */
+  sentinelUsername?: string
+
+  /**
+   * Our password at the sentinels; `password` is for the primary.
+   * @default none
+   */
+  sentinelPassword?: string
+
+  /**
+   * Encrypts what is said to the sentinels: `true`, or how.
+   * @default false
+   */
+  sentinelTLS?: boolean | TlsSettings
+
+  /**
+   * Encrypts what is said to the primary: `true`, or how.
+   * @default false
+   */
+  tls?: boolean | TlsSettings
+
+  /**
+   * Where a server is reached that the sentinels say to be at `host:port`.
+   * @default none
+   */
+  natMap?: { readonly [address: string]: { readonly host: string; readonly port: number } }
+
+  host?: undefined
+  path?: undefined
+}
+
+export interface SentinelAddress {
+  /** Its name or address. */
+  host: string
+
+  /** @default 26379 */
+  port?: number
+
+  /**
+   * The kind of address to use: 4 for IPv4, 6 for IPv6, 0 for either.
+   * @default 0
+   */
+  family?: 0 | 4 | 6
 }
 
 export interface CommonSettings {

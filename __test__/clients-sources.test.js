@@ -41,6 +41,33 @@ for (const [url, settings] of Object.entries({
   })
 }
 
+test('a URL of sentinels names each of them, and what they call the primary', () => {
+  const url = 'redis+sentinel://ada:p%40w@a,b:7000,[::1]:7001/3?name=main&sentinelPassword=s%2C'
+  const { sentinels, ...settings } = settingsOf(url)
+
+  assert.deepEqual(settings, { db: 3, username: 'ada', password: 'p@w' })
+  assert.deepEqual(
+    { ...sentinels },
+    {
+      addresses: [
+        { host: 'a', port: 26379 },
+        { host: 'b', port: 7000 },
+        { host: '::1', port: 7001 },
+      ],
+      name: 'main',
+      password: 's,',
+    },
+  )
+  assert.ok(!inspect(toSource(url).settings()).includes('s,'))
+})
+
+test('rediss+sentinel: encrypts what is said to the primary and to the sentinels', () => {
+  const settings = toSource('rediss+sentinel://a?name=main').settings()
+
+  assert.equal(settings.tls.rejectUnauthorized, true)
+  assert.equal(settings.sentinels.tls.rejectUnauthorized, true)
+})
+
 for (const url of ['rediss://localhost', 'valkeys://localhost']) {
   test(`the URL ${url} means TLS`, () => {
     assert.equal(toSource(url).settings().tls.rejectUnauthorized, true)
@@ -55,6 +82,11 @@ for (const [url, what] of Object.entries({
   'redis:///3': 'it has no host',
   'redis://h/1?db=2': 'it names two databases',
   'redis://h?password=hush': 'it has the unknown parameter `password`',
+  'redis+sentinel://ada:hush@h1,h2': 'it has no parameter `name`',
+  'redis+sentinel://ada:hush@/?name=m': 'it has no host',
+  'redis+sentinel://h1,,h2?name=m': 'it has no host',
+  'redis+sentinel://h1,h2?mame=m': 'it has the unknown parameter `mame`',
+  'redis://h1,h2?name=m': 'it has the unknown parameter `name`',
   'redis://ada:hush#h@h': 'special characters in a password are percent-encoded',
   'redis://ada:hush%@h': 'it has a % that is not followed by two hexadecimal digits',
   'redis://ada:hush@h#x': 'it has a part after #, which in a password is written %23',
@@ -128,6 +160,21 @@ class Mock extends EventEmitter {
   evalsha() {}
 }
 
+for (const [settings, message] of [
+  [{ sentinels: [], name: 'm' }, /^Expected `sentinels` to name one at least$/],
+  [{ sentinels: 'h', name: 'm' }, /^Expected `sentinels` to be a list such as /],
+  [{ sentinels: [{ port: 1 }], name: 'm' }, /^Expected `sentinels` to be a list such as /],
+  [{ sentinels: [{ host: 'h' }] }, /^Expected `name` to be the sentinels' name of the primary/],
+  [
+    { sentinels: [{ host: 'h' }], name: 'm', natMap: { 'h:1': 'i:2' } },
+    /^Expected `natMap` to be /,
+  ],
+]) {
+  test(`sentinels such as ${inspect(settings)} are refused`, () => {
+    assert.throws(() => distLock(settings), { name: 'TypeError', message })
+  })
+}
+
 const refused = [
   ['nothing', undefined, 'got undefined'],
   ['null', null, 'got null'],
@@ -136,8 +183,8 @@ const refused = [
   ['a function', () => {}, 'got a function'],
   ['a mock', new Mock(), /^got an object that is none of these, with the properties .*options/],
   ['a list', ['redis://a', 'redis://b'], /^a list of servers is not supported yet: pass /],
-  ['empty settings', {}, 'settings need a `host` or a `path`'],
-  ['settings without a host', { port: 6380 }, 'settings need a `host` or a `path`'],
+  ['empty settings', {}, 'settings need a `host`, a `path` or `sentinels`'],
+  ['settings without a host', { port: 6380 }, 'settings need a `host`, a `path` or `sentinels`'],
   [
     'settings with two addresses',
     { host: 'h', path: '/p' },
@@ -145,8 +192,18 @@ const refused = [
   ],
   [
     'ioredis options',
+    { host: 'h', maxRetriesPerRequest: 1 },
+    /^got an object with `maxRetriesPerRequest`, which is no setting; /,
+  ],
+  [
+    'sentinels of node-redis',
+    { sentinelRootNodes: [] },
+    /^settings have no `sentinelRootNodes`: pass `sentinels`/,
+  ],
+  [
+    'a server and sentinels',
     { host: 'h', sentinels: [] },
-    /^got an object with `sentinels`, which is no setting; /,
+    'settings have either `host` or `sentinels`',
   ],
   ['node-redis options', { host: 'h', database: 1 }, 'settings have no `database`: pass `db`'],
   ['a socket', { socket: {} }, 'settings have no `socket`: pass `host`, `port`, `path` and `tls`'],
@@ -197,15 +254,17 @@ for (const name of ['ioredis-3', 'ioredis-4', 'ioredis-5', 'ioredis-6', 'iovalke
   const Redis = module.default ?? module
   const lazy = (options) => new Redis({ ...ADDRESS, lazyConnect: true, ...options })
 
-  test(`${name}: Cluster, Sentinel, a pipeline and a Connector are refused by name`, (t) => {
+  test(`${name}: Cluster, a replica, a pipeline and a Connector are refused by name`, (t) => {
     const cluster = new Redis.Cluster([ADDRESS], { lazyConnect: true })
     t.after(() => cluster.disconnect())
     cluster.on('error', () => {})
 
     assertRefused(cluster, /^Redis Cluster is not supported yet: pass /)
+    const sentinel = (options) => lazy({ sentinels: [ADDRESS], name: 'm', ...options })
+    assertRefused(sentinel({ role: 'slave' }), /^got a client with `role: 'slave'`: locks are held/)
     assertRefused(
-      lazy({ sentinels: [ADDRESS], name: 'm' }),
-      /^Sentinel is not supported yet: pass /,
+      sentinel({ natMap: () => ADDRESS }),
+      /^a `natMap` that is a function cannot be read/,
     )
     assertRefused(lazy().pipeline(), /^got a pipeline: pass the client it was made with$/)
     if (name === 'ioredis-3') return // It has no such option.
@@ -232,7 +291,7 @@ for (const name of [
     assertRefused(redis.createCluster({ rootNodes }), /^Redis Cluster is not supported yet: pass /)
     if (name.endsWith('4')) return // It has neither.
     const sentinel = redis.createSentinel({ name: 'm', sentinelRootNodes: [ADDRESS] })
-    assertRefused(sentinel, /^Sentinel is not supported yet: pass .*, the primary itself$/)
+    assertRefused(sentinel, /^a Sentinel client .* pass the settings { sentinels: /)
     assertRefused(redis.createClientPool({ socket: ADDRESS }), /^got a pool: pass /)
   })
 

@@ -192,13 +192,13 @@ async function askForCredentials(request, number) {
  * Opens the locks that `settings` name and returns the number of their locker.
  *
  * @param {import('./settings.js').ConnectionSettings} settings
- * @param {{ connectTimeout: number, commandTimeout: number }} timeouts   in milliseconds
+ * @param {Record<string, number>} options   of the connection, see `options.js`
  */
-function open(settings, timeouts) {
+function open(settings, options) {
   const { credentials, ...plain } = settings
   const provider = credentials && providerNumber(credentials)
   try {
-    return native.open({ ...plain, ...timeouts, provider })
+    return native.open({ ...plain, ...options, provider })
   } catch (error) {
     // What Rust finds wrong with settings (a certificate that is none) is the caller's to mend.
     throw new TypeError(error.message, { cause: error })

@@ -39,20 +39,19 @@ const opened = new WeakMap()
 
 /**
  * @param {import('./settings.js').ConnectionSettings} settings
- * @param {{ connectTimeout: number, commandTimeout: number }} timeouts   in milliseconds
+ * @param {Record<string, number>} options   of the connection, see `options.js`
  * @returns {Locker}
  */
-function lockerFor(settings, timeouts) {
-  let byTimeouts = opened.get(settings)
-  if (byTimeouts === undefined) opened.set(settings, (byTimeouts = new Map()))
+function lockerFor(settings, options) {
+  let byOptions = opened.get(settings)
+  if (byOptions === undefined) opened.set(settings, (byOptions = new Map()))
 
-  const { connectTimeout, commandTimeout } = timeouts
-  const key = `${connectTimeout} ${commandTimeout}`
-  let locker = byTimeouts.get(key)
+  const key = Object.values(options).join(' ')
+  let locker = byOptions.get(key)
   if (locker === undefined) {
-    locker = new Locker(engine.open(settings, timeouts), () => byTimeouts.delete(key))
+    locker = new Locker(engine.open(settings, options), () => byOptions.delete(key))
     unused.register(locker, locker.number)
-    byTimeouts.set(key, locker)
+    byOptions.set(key, locker)
   }
   return locker
 }

@@ -79,17 +79,12 @@ class Manager {
   /** The caller's client may have changed its database or password since the last call. */
   locker() {
     const settings = this.source.settings()
-    const { connectTimeout, commandTimeout } = this.#options
     const is = this.#lockerIs
-    if (
-      is === undefined ||
-      is.settings !== settings ||
-      is.connectTimeout !== connectTimeout ||
-      is.commandTimeout !== commandTimeout
-    ) {
-      this.#locker = lockerFor(settings, option.connectionTimeouts(this.#options))
+    if (is?.settings !== settings || !option.isSameConnection(this.#options, is.options)) {
+      const options = option.ofConnection(this.#options)
+      this.#locker = lockerFor(settings, options)
       this.#use(this.#locker)
-      this.#lockerIs = { settings, connectTimeout, commandTimeout }
+      this.#lockerIs = { settings, options }
     }
     return this.#locker
   }

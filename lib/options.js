@@ -8,6 +8,7 @@ const DEFAULTS = {
   keyPrefix: 'lock:',
   connectTimeout: 10000,
   commandTimeout: 5000,
+  failoverSettleTime: 0,
   autoExtend: false,
   maxHold: Infinity,
 }
@@ -86,17 +87,25 @@ function maxHold(value) {
   return duration('maxHold', value, 1)
 }
 
-/** The manager's `connectTimeout` and `commandTimeout`, in milliseconds. */
-function connectionTimeouts(options) {
-  return {
-    connectTimeout: connectionTimeout(options, 'connectTimeout'),
-    commandTimeout: connectionTimeout(options, 'commandTimeout'),
-  }
+/** The options that make a connection another one, with the least each may be. */
+const OF_CONNECTION = { connectTimeout: 1, commandTimeout: 1, failoverSettleTime: 0 }
+
+/** The manager's options for its connection, in milliseconds. */
+function ofConnection(options) {
+  const all = {}
+  for (const name in OF_CONNECTION) all[name] = connectionOption(options, name)
+  return all
 }
 
-function connectionTimeout(options, name) {
+/** Whether `options` are as they were when `before` was made of them. */
+function isSameConnection(options, before) {
+  for (const name in OF_CONNECTION) if (current(options, name) !== before[name]) return false
+  return true
+}
+
+function connectionOption(options, name) {
   const value = current(options, name)
-  const number = duration(name, value, 1)
+  const number = duration(name, value, OF_CONNECTION[name])
   if (number <= LONGEST_TIMER) return number
   throw new RangeError(`Expected \`${name}\` to be at most ${LONGEST_TIMER}; got ${shown(value)}`)
 }
@@ -137,11 +146,12 @@ function shown(value) {
 
 module.exports = {
   autoExtend,
-  connectionTimeouts,
   current,
+  isSameConnection,
   maxHold,
   maxRetries,
   ofCall,
+  ofConnection,
   retryDelay,
   signal,
   timeout,

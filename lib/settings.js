@@ -18,21 +18,31 @@ const { tlsSettings } = require('./tls.js')
  * @property {string} [password]
  * @property {() => unknown} [credentials]
  * @property {boolean | object} [tls]
+ * @property {{ host: string, port?: number | string, family?: number | string }[]} [sentinels]
+ * @property {string} [name]
+ * @property {string} [sentinelUsername]
+ * @property {string} [sentinelPassword]
+ * @property {boolean | object} [sentinelTLS]
+ * @property {Record<string, { host: string, port: number | string }>} [natMap]
  */
 
 /**
  * Where and how to connect: all that Rust is told. Frozen; a key that is not set is absent.
  *
  * - `memory`: the name of a store in this process; then there is nothing else
- * - `host` and `port`, with `family` 4 or 6 when only that will do; or `path`, a unix socket
+ * - `host` and `port`, with `family` 4 or 6 when only that will do; or `path`, a unix socket; or
+ *   `sentinels`, which say where the primary is
  * - `db`, always
  * - `username` and `password`, or `credentials()`, which is called when connecting
  * - `tls`, see `tls.js`
  *
- * @typedef {Guarded & { memory?: string, host?: string, port?: number, family?: 4 | 6,
- *   path?: string, db?: number, username?: string, password?: string,
+ * @typedef {Guarded & { memory?: string, sentinels?: SentinelSettings, host?: string,
+ *   port?: number, family?: 4 | 6, path?: string, db?: number, username?: string, password?: string,
  *   credentials?: () => Credentials | Promise<Credentials>, tls?: import('./tls.js').TlsSettings }} ConnectionSettings
  * @typedef {{ username?: string, password?: string }} Credentials
+ * @typedef {{ host: string, port: number, family?: 4 | 6 }} Address
+ * @typedef {Guarded & { addresses: Address[], name: string, username?: string, password?: string,
+ *   tls?: import('./tls.js').TlsSettings, natMap?: Record<string, Address> }} SentinelSettings
  */
 
 /**
@@ -42,26 +52,63 @@ const { tlsSettings } = require('./tls.js')
 function connectionSettings(read) {
   if (read.memory !== undefined) return new Guarded({ memory: read.memory })
   return new Guarded({
-    ...address(read),
+    ...(read.sentinels ? { sentinels: sentinels(read) } : server(read)),
     db: database(read.db),
     ...authentication(read),
     ...encryption(read),
   })
 }
 
-function address({ path, host, port, family }) {
-  if (isSet(path)) return { path: text('path', path) }
+function server(read) {
+  return isSet(read.path) ? { path: text('path', read.path) } : address(read)
+}
 
+/** @returns {Address} */
+function address({ host, port, family }, defaultPort = 6379) {
   const name = isSet(host) ? text('host', host).replace(/^\[(.*)\]$/, '$1') : 'localhost'
   // An address is of its own family, whatever the client was told: Node ignores it too.
   const kind = net.isIP(name) ? undefined : addressFamily(family)
-  return { host: name, port: portNumber(port), ...(kind && { family: kind }) }
+  return { host: name, port: portNumber(port, defaultPort), ...(kind && { family: kind }) }
 }
 
-function portNumber(value = 6379) {
-  const port = Number(value)
+function portNumber(value, byDefault) {
+  const port = Number(value ?? byDefault)
   if (Number.isInteger(port) && port > 0 && port < 65536) return port
   throw new TypeError(`Expected \`port\` to be an integer from 1 to 65535; got ${shown(value)}`)
+}
+
+/** @returns {SentinelSettings} */
+function sentinels(read) {
+  const { name, sentinelUsername, sentinelPassword, sentinelTLS, natMap } = read
+  if (!Array.isArray(read.sentinels) || !read.sentinels.every((one) => one?.host)) {
+    throw new TypeError('Expected `sentinels` to be a list such as [{ host, port }]')
+  }
+  if (read.sentinels.length === 0) throw new TypeError('Expected `sentinels` to name one at least')
+  if (typeof name !== 'string' || name === '') {
+    throw new TypeError("Expected `name` to be the sentinels' name of the primary: mymaster")
+  }
+  const user = isSet(sentinelUsername) ? text('sentinelUsername', sentinelUsername) : ''
+  const password = isSet(sentinelPassword) ? text('sentinelPassword', sentinelPassword) : ''
+  return new Guarded({
+    addresses: read.sentinels.map((one) => address({ family: read.family, ...one }, 26379)),
+    name,
+    ...(user && { username: user }),
+    ...((user || password) && { password }),
+    ...(sentinelTLS && { tls: tlsSettings(sentinelTLS) }),
+    ...(isSet(natMap) && { natMap: addressMap(natMap) }),
+  })
+}
+
+/** @returns {Record<string, Address>} */
+function addressMap(natMap) {
+  const isMap = typeof natMap === 'object' && Object.values(natMap).every((to) => to?.host)
+  if (!isMap) {
+    throw new TypeError(
+      "Expected `natMap` to be an object such as { '10.0.0.1:6379': { host, port } }",
+    )
+  }
+  const entries = Object.entries(natMap).map(([from, to]) => [from, address(to)])
+  return Object.fromEntries(entries)
 }
 
 function addressFamily(value) {

@@ -141,19 +141,15 @@ class ClientSource {
   }
 }
 
+/** What a row may read, each compared as it is. */
+const READ = [
+  ...['host', 'port', 'db', 'password', 'username', 'tls', 'path', 'family', 'credentials'],
+  ...['sentinels', 'name', 'sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'natMap'],
+  'memory',
+]
+
 function differ(a, b) {
-  return (
-    a.host !== b.host ||
-    a.port !== b.port ||
-    a.db !== b.db ||
-    a.password !== b.password ||
-    a.username !== b.username ||
-    a.tls !== b.tls ||
-    a.path !== b.path ||
-    a.family !== b.family ||
-    a.credentials !== b.credentials ||
-    a.memory !== b.memory
-  )
+  return READ.some((name) => a[name] !== b[name])
 }
 
 /** node-redis 5 and 6 hand out objects that inherit from the client: `client.withTypeMapping()`. */

@@ -22,6 +22,10 @@ const FIRST_UNDO_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause while there is no answer at all: a server that is back is told soon.
 const LONGEST_UNDO_PAUSE: Duration = Duration::from_secs(1);
 
+/// While the store settles the clock is looked at this often: a timer does not count the time that
+/// the machine slept.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Tries to take one key under one id, which makes every repetition safe: an attempt that was
 /// carried out although its answer was lost is found again by the next one.
 ///
@@ -36,6 +40,8 @@ pub struct Claim<B: Backend> {
     attempts: u64,
     order: u64,
     early: Option<Early>,
+    /// Whether it waits while the store [settles](Backend::settles_until).
+    is_patient: bool,
 }
 
 /// Tells in which order the acquires of this process began.
@@ -65,16 +71,43 @@ enum State {
 }
 
 impl<B: Backend> Claim<B> {
-    /// A claim under a new id.
-    pub fn new(waiting: Arc<Waiting<B>>, key: Text, owner: Text, ttl: Duration) -> Self {
+    /// A claim under a new id; `is_patient`: for a caller who waits.
+    pub fn new(
+        waiting: Arc<Waiting<B>>,
+        key: Text,
+        owner: Text,
+        ttl: Duration,
+        is_patient: bool,
+    ) -> Self {
         let waiter = Waiter { id: id::unique(), owner, ttl };
         let order = NEXT.fetch_add(1, Ordering::Relaxed);
         let state = State::Nothing;
-        Claim { waiting, key, waiter, state, attempts: 0, order, early: None }
+        Claim { waiting, key, waiter, state, attempts: 0, order, early: None, is_patient }
     }
 
-    /// Asks once; with `wait`, for a place in the queue.
+    /// Asks once; with `wait`, for a place in the queue. While the store settles nothing is asked and
+    /// nothing that was granted is told: somebody may hold the lock of whom the store does not know.
     pub async fn attempt(&mut self, wait: bool) -> Result<Attempt> {
+        loop {
+            self.settled().await?;
+            let attempt = self.ask(wait).await?;
+            if !matches!(attempt, Attempt::Held(_)) || self.waiting.settling().is_none() {
+                return Ok(attempt);
+            }
+        }
+    }
+
+    async fn settled(&self) -> Result<()> {
+        while let Some(until) = self.waiting.backend().settles_until() {
+            match self.waiting.settling() {
+                Some(error) if !self.is_patient => return Err(error),
+                _ => sleep(until.left().min(LOOK)).await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, wait: bool) -> Result<Attempt> {
         let before = self.state;
         let sent = Moment::now();
         if before == State::Nothing {

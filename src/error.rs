@@ -4,6 +4,7 @@
 //! or that Redis said no.
 
 use std::io;
+use std::time::Duration;
 
 /// The result of everything that asks a backend.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,6 +62,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Another server took over, and nothing is granted for the time that is `left`.
+    pub fn settling(left: Duration) -> Self {
+        let left = left.as_millis();
+        let message = format!("another server took over, and it settles for {left} ms more");
+        Error::Unreachable(Cause::new(message))
+    }
+
     /// The stable name of this error, the `code` of a `LockError`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -119,7 +127,7 @@ impl Cause {
     }
 
     /// No answer came within `waited`.
-    pub fn timeout(what: &str, waited: std::time::Duration) -> Self {
+    pub fn timeout(what: &str, waited: Duration) -> Self {
         let message = format!("{what} within {} ms", waited.as_millis());
         Cause { code: Some("ETIMEDOUT"), message }
     }

@@ -70,6 +70,12 @@ impl Holds {
         tell(told.unwrap_or_default(), end);
     }
 
+    /// The store does not know a lock any more, whose holder has not let go of it.
+    pub fn forgotten(&self, id: &Text) {
+        let give_up = |hold: &mut Hold| if hold.is_open() { hold.give_up() } else { Vec::new() };
+        tell(self.change(id, give_up).unwrap_or_default(), End::Taken);
+    }
+
     /// [`Hold::renewed`].
     pub fn renewed(&self, due: &Due) -> bool {
         self.change(&due.id, |hold| hold.renewed(due)).unwrap_or(true)
@@ -112,10 +118,18 @@ impl Holds {
 
     /// The keys and ids of the locks of a group.
     pub fn of_group(&self, group: u64) -> Vec<(Text, Text)> {
+        self.open(|hold| hold.group == group)
+    }
+
+    /// The keys and ids of all locks whose holders believe in them.
+    pub fn believed(&self) -> Vec<(Text, Text)> {
+        self.open(|hold| !hold.is_over())
+    }
+
+    fn open(&self, is_meant: impl Fn(&Hold) -> bool) -> Vec<(Text, Text)> {
         let table = self.table();
-        let is_of_group = |hold: &Hold| hold.group == group && hold.is_open();
-        let of_group = table.by_id.iter().filter(|(_, hold)| is_of_group(hold));
-        of_group.map(|(id, hold)| (hold.key.clone(), id.clone())).collect()
+        let meant = table.by_id.iter().filter(|(_, hold)| hold.is_open() && is_meant(hold));
+        meant.map(|(id, hold)| (hold.key.clone(), id.clone())).collect()
     }
 
     /// The fencing token of a lock.

@@ -44,6 +44,7 @@ pub mod registry;
 pub mod renewal;
 pub mod schedule;
 pub mod subscription;
+mod task;
 pub mod waiters;
 pub mod waiting;
 mod waiting_acquire;

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Holder, Mode, Text, Token, Waiter};
@@ -18,6 +17,7 @@ use crate::patience::{Patience, Trouble};
 use crate::polling::Polling;
 use crate::renewal;
 use crate::schedule::Schedule;
+use crate::task::Task;
 use crate::waiting::Waiting;
 use crate::waiting_acquire::WaitingAcquire;
 
@@ -61,26 +61,8 @@ pub struct Locker<B: Backend> {
     pub(crate) polls: AtomicBool,
     pub(crate) early: EarlyCallers,
     pub(crate) patience: Duration,
-    waiting_task: Task,
-    renewal_task: Task,
-}
-
-/// A task that is started when it is first needed and ends with its owner.
-#[derive(Debug, Default)]
-struct Task(OnceLock<AbortHandle>);
-
-impl Task {
-    fn start<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce() -> F) {
-        self.0.get_or_init(|| tokio::spawn(task()).abort_handle());
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if let Some(task) = self.0.get() {
-            task.abort();
-        }
-    }
+    waiting_task: OnceLock<Task>,
+    renewal_task: OnceLock<Task>,
 }
 
 impl<B: Backend> Locker<B> {
@@ -94,8 +76,8 @@ impl<B: Backend> Locker<B> {
             polls: AtomicBool::new(false),
             early: EarlyCallers::default(),
             patience,
-            waiting_task: Task::default(),
-            renewal_task: Task::default(),
+            waiting_task: OnceLock::new(),
+            renewal_task: OnceLock::new(),
         }
     }
 
@@ -116,7 +98,7 @@ impl<B: Backend> Locker<B> {
     /// way is undone in the background.
     pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
         let Acquire { key, owner, ttl, schedule, renewal, group } = request;
-        let mut claim = Claim::new(self.waiting.clone(), key, owner, ttl);
+        let mut claim = Claim::new(self.waiting.clone(), key, owner, ttl, schedule.waits());
 
         // A key that is free and a server that answers are one question, without the state that
         // waiting takes: what is kept for each lock under way should be small.
@@ -295,19 +277,18 @@ impl<B: Backend> Locker<B> {
         let granted = schedule.started() + waited;
         let hold = Hold::new(claim.key().clone(), &grant, granted, *ttl, group, renewal);
         self.holds.add(id, hold);
-        if self.holds.next_due().is_some() {
-            self.look_after_holds();
-        }
+        self.look_after_holds();
         Lock { id: claim.keep(), token: grant.token, attempts, waited }
     }
 
     fn look_after_holds(&self) {
-        self.renewal_task.start(|| renewal::run(self.holds.clone(), self.waiting.clone()));
+        let run = || renewal::run(self.holds.clone(), self.waiting.clone());
+        self.renewal_task.get_or_init(|| Task::start(run()));
     }
 
     /// Whether messages reach us, or will in a moment.
     pub(crate) async fn subscribed(&self) -> bool {
-        self.waiting_task.start(|| self.waiting.clone().run());
+        self.waiting_task.get_or_init(|| Task::start(self.waiting.clone().run()));
         self.waiting.subscribed().await
     }
 

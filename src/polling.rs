@@ -177,6 +177,9 @@ impl<B: Backend> Polling<B> {
         if let Some(trouble) = place.trouble() {
             return Err(trouble.into_error_of_another());
         }
+        if let Some(error) = self.waiting.settling() {
+            return Err(error);
+        }
         if place.answers() > 0 || claim.attempts() > 0 {
             return Ok(());
         }

@@ -119,6 +119,11 @@ impl<B: Backend> Waiting<B> {
         }
     }
 
+    /// Why nothing is to be granted now, if that is so.
+    pub fn settling(&self) -> Option<Error> {
+        self.backend.settles_until().map(|until| Error::settling(until.left()))
+    }
+
     /// What keeps the waiters from being told anything.
     pub fn trouble(&self) -> Option<Error> {
         let trouble = lock(&self.trouble).clone().map(Trouble::into_error_of_another);
@@ -170,6 +175,8 @@ impl<B: Backend> Waiting<B> {
                     Some(message) => self.hear(message),
                     None => {
                         messages = None;
+                        // The next may be another server, with a clock of its own.
+                        *lock(&self.clock) = None;
                         // The server may be gone: find out.
                         self.waiters().all_due();
                         self.subscription.set(State::Wanted(None));

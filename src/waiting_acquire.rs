@@ -123,7 +123,7 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
                 Attempt::Waits(view, joined) => match self.news(&view, joined).await {
                     None => return self.taken(),
                     // Too little left to start with: ask, which renews it if it is still ours.
-                    Some(News::Granted(grant)) if grant.is_stale() => {}
+                    Some(News::Granted(grant)) if grant.is_stale() || self.is_settling() => {}
                     Some(News::Granted(grant)) => return Ok(Outcome::Granted(grant)),
                     Some(News::Again) => {}
                     Some(News::NoQueue) => return Ok(Outcome::NoQueue),
@@ -190,9 +190,14 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
         }
     }
 
+    fn is_settling(&self) -> bool {
+        self.locker.waiting.settling().is_some()
+    }
+
     /// The end of a wait that Redis has answered, unless it is failing now.
     fn taken(&self) -> Result<Outcome> {
-        match self.locker.waiting.trouble() {
+        let waiting = &self.locker.waiting;
+        match waiting.settling().or_else(|| waiting.trouble()) {
             Some(error) => Err(error),
             None => Ok(Outcome::Taken),
         }
@@ -203,10 +208,13 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
         if let Some(trouble) = self.patience.trouble() {
             return Err(trouble.error.clone());
         }
+        let waiting = &self.locker.waiting;
+        if let Some(error) = waiting.settling() {
+            return Err(error);
+        }
         if self.claim.attempts() > 0 {
             return Ok(());
         }
-        let waiting = &self.locker.waiting;
         // A store in this process answers at once, however little time there was.
         if !self.claim.is_open()
             && let Ok(Ok(_)) =

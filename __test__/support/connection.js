@@ -53,6 +53,11 @@ class Connection {
     })
   }
 
+  /** Whether it was closed, by whichever side. */
+  get isClosed() {
+    return this.#socket.destroyed
+  }
+
   close() {
     this.#socket.destroy()
   }

@@ -34,6 +34,7 @@ const { openConnection } = require('./connection.js')
  *   also listen with TLS on `tlsPort`, showing `certificates().server`; clients need no certificate unless `authClients` is 'yes'
  * @param {{ port: number }} [options.replicaOf] another server of this kind
  * @param {string[]} [options.args] more arguments: `['--maxmemory', '2mb']`
+ * @param {string} [options.config] what its configuration file says, where arguments do not suffice
  * @returns {Promise<RedisServer>} it listens on 127.0.0.1 and ::1 at `port`, and on the unix socket `path`
  */
 async function startRedis(t, options = {}) {
@@ -113,7 +114,7 @@ class RedisServer {
     await new Promise((resolve, reject) => {
       const read = (chunk) => {
         log += chunk
-        if (/ready to accept connections/i.test(log)) resolve()
+        if (/ready to accept connections|sentinel id is/i.test(log)) resolve()
       }
       child.stdout.on('data', read)
       child.stderr.on('data', read)
@@ -160,7 +161,9 @@ class RedisServer {
    */
   async command(...args) {
     this.#connection ??= this.connect()
-    const connection = await this.#connection
+    let connection = await this.#connection
+    // A primary that becomes a replica closes it.
+    if (connection.isClosed) connection = await (this.#connection = this.connect())
     return connection.command(...args)
   }
 
@@ -231,8 +234,11 @@ class RedisServer {
   }
 
   #args() {
-    const { password, users, tls, replicaOf, args = [] } = this.#options
+    const { password, users, tls, replicaOf, config, args = [] } = this.#options
+    const file = path.join(this.#dir, 'redis.conf')
+    if (config) fs.writeFileSync(file, config)
     const all = [
+      ...(config ? [file] : []),
       ...['--port', this.port, '--bind', '127.0.0.1', '-::1', '--unixsocket', this.path],
       ...['--save', '', '--appendonly', 'no', '--dir', this.#dir, '--daemonize', 'no'],
     ]

@@ -47,6 +47,18 @@ distLock({
   },
 })
 
+distLock({ sentinels: [{ host: 'a' }, { host: 'b', port: 26380 }], name: 'mymaster' })
+distLock({
+  sentinels: [{ host: 'a', family: 4 }],
+  name: 'mymaster',
+  password: async () => 'token',
+  sentinelUsername: 'ada',
+  sentinelPassword: 'secret',
+  sentinelTLS: { ca: 'PEM' },
+  tls: true,
+  natMap: { '10.0.0.1:6379': { host: 'example.org', port: 7000 } },
+})
+
 // Options
 distLock('memory:', {
   ttl: 30000,
@@ -55,6 +67,7 @@ distLock('memory:', {
   keyPrefix: 'lock:',
   connectTimeout: 10000,
   commandTimeout: 5000,
+  failoverSettleTime: 30000,
   autoExtend: true,
   maxHold: 60000,
 })

@@ -20,6 +20,10 @@ distLock({ host: 'localhost', tls: 'yes' })
 distLock({ host: 'localhost', path: '/run/redis.sock' })
 // @ts-expect-error a socket has no TLS
 distLock({ path: '/run/redis.sock', tls: true })
+// @ts-expect-error sentinels are asked for a primary by its name
+distLock({ sentinels: [{ host: 'a' }] })
+// @ts-expect-error sentinels say where the server is
+distLock({ sentinels: [{ host: 'a' }], name: 'mymaster', host: 'b' })
 // @ts-expect-error a misspelt setting
 distLock({ host: 'localhost', pasword: 'secret' })
 

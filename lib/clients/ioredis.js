@@ -3,7 +3,7 @@
 const { rememberCalls } = require('./calls.js')
 const { Pending } = require('./pending.js')
 
-/** ioredis 3 to 6 and iovalkey, connected to one server. */
+/** ioredis 3 to 6 and iovalkey, connected to one server, or to the primary that sentinels name. */
 module.exports = {
   name: 'ioredis',
 
@@ -16,9 +16,7 @@ module.exports = {
     typeof client.options === 'object',
 
   refuse({ options }) {
-    if (options.sentinels) {
-      return 'Sentinel is not supported yet: pass a client, URL or settings of the primary itself'
-    }
+    if (options.sentinels) return refuseSentinels(options)
     if (options.Connector) {
       return 'got a client with its own `Connector`, which cannot be reproduced: pass a URL or settings'
     }
@@ -28,18 +26,12 @@ module.exports = {
 
   read(client, memory) {
     const { options } = client
-    const { tls } = options
     const auth = memory?.auth
     return {
-      // ioredis, too, lets the address in `tls` win.
-      path: tls?.path ?? options.path ?? undefined,
-      host: tls?.host ?? options.host ?? undefined,
-      port: tls?.port ?? options.port ?? undefined,
-      family: tls?.family ?? options.family ?? undefined,
+      ...(options.sentinels ? sentinels(options) : server(options)),
       db: selected(client),
       username: auth ? auth.username : (options.username ?? undefined),
       password: auth ? auth.password : (options.password ?? undefined),
-      tls: tls || undefined,
     }
   },
 
@@ -50,6 +42,40 @@ module.exports = {
     // Set by quit() and disconnect() at once, before anything happened.
     client.manuallyClosing === true ||
     memory.quits.in(client.offlineQueue) !== undefined,
+}
+
+function server({ tls, path, host, port, family }) {
+  return {
+    // ioredis, too, lets the address in `tls` win.
+    path: tls?.path ?? path ?? undefined,
+    host: tls?.host ?? host ?? undefined,
+    port: tls?.port ?? port ?? undefined,
+    family: tls?.family ?? family ?? undefined,
+    tls: tls || undefined,
+  }
+}
+
+function sentinels(options) {
+  return {
+    sentinels: options.sentinels,
+    name: options.name,
+    family: options.family ?? undefined,
+    sentinelUsername: options.sentinelUsername ?? undefined,
+    sentinelPassword: options.sentinelPassword ?? undefined,
+    sentinelTLS: options.sentinelTLS || undefined,
+    natMap: options.natMap ?? undefined,
+    // It is ignored without this, and in ioredis 3 always.
+    tls: (options.enableTLSForSentinelMode && options.tls) || undefined,
+  }
+}
+
+function refuseSentinels({ role, natMap }) {
+  if (role === 'slave') {
+    return "got a client with `role: 'slave'`: locks are held on the primary, pass one without it"
+  }
+  if (typeof natMap === 'function') {
+    return 'a `natMap` that is a function cannot be read: pass an object of addresses'
+  }
 }
 
 /** The database of the last select(), sent or not; while it reconnects, of the one before. */

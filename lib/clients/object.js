@@ -3,6 +3,7 @@
 const SETTINGS = [
   ...['host', 'port', 'family', 'path', 'db'],
   ...['username', 'password', 'credentials', 'tls', 'keyPrefix'],
+  ...['sentinels', 'name', 'sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'natMap'],
 ]
 
 /** What the clients call our settings. */
@@ -11,7 +12,9 @@ const OTHER_NAMES = {
   database: 'db',
   hostname: 'host',
   pass: 'password',
+  nodeAddressMap: 'natMap',
   prefix: 'keyPrefix',
+  sentinelRootNodes: 'sentinels',
   socket: 'host`, `port`, `path` and `tls',
   user: 'username',
 }
@@ -33,19 +36,15 @@ module.exports = {
       if (instead) return `settings have no \`${name}\`: pass \`${instead}\``
       return `got an object with \`${name}\`, which is no setting; settings are ${SETTINGS.join(', ')}`
     }
-    if (!isSet(input.host) && !isSet(input.path)) return 'settings need a `host` or a `path`'
-    if (isSet(input.host) && isSet(input.path)) return 'settings have either `host` or `path`'
+    const places = ['host', 'path', 'sentinels'].filter((name) => isSet(input[name]))
+    if (places.length === 0) return 'settings need a `host`, a `path` or `sentinels`'
+    if (places.length > 1) return `settings have either ${places.map(quoted).join(' or ')}`
     if (typeof (input.keyPrefix ?? '') !== 'string') return '`keyPrefix` must be a string'
     return refuseCredentials(input)
   },
 
-  read: ({ host, port, family, path, db, username, password, credentials, tls }) => ({
-    host,
-    port,
-    family,
-    path,
-    db,
-    tls,
+  read: ({ keyPrefix, username, password, credentials, ...others }) => ({
+    ...others,
     ...(typeof password === 'function'
       ? { credentials: withPassword(username, password) }
       : { username, password, credentials }),
@@ -66,6 +65,10 @@ function refuseCredentials({ username, password, credentials, tls }) {
 /** A password that is asked for at each connection, as credentials. */
 function withPassword(username, password) {
   return async () => ({ username, password: await password() })
+}
+
+function quoted(name) {
+  return `\`${name}\``
 }
 
 function isSet(value) {

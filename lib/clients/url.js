@@ -4,6 +4,7 @@
  * A URL, as text or as a URL object:
  *
  *     redis://[[username]:password@]host[:port][/db]   valkey: is the same; rediss:, valkeys: with TLS
+ *     redis+sentinel://[[username]:password@]host[:port][,host[:port]…][/db]?name=mymaster
  *     unix:///path/to/redis.sock[?db=1]
  *     memory:[name]
  */
@@ -20,20 +21,50 @@ function isUrl(input) {
 
 const TCP = { 'redis:': false, 'rediss:': true, 'valkey:': false, 'valkeys:': true }
 
+const SENTINEL = {
+  'redis+sentinel:': false,
+  'rediss+sentinel:': true,
+  'valkey+sentinel:': false,
+  'valkeys+sentinel:': true,
+}
+
 function parse(text) {
-  const scheme = /^[a-z]+:/i.exec(text)?.[0].toLowerCase()
+  const scheme = /^[a-z+]+:/i.exec(text)?.[0].toLowerCase()
   if (scheme === 'memory:') return { memory: text.slice(scheme.length) }
   if (scheme === 'unix:') return unix(text)
   if (scheme in TCP) return tcp(text, TCP[scheme])
+  if (scheme in SENTINEL) return sentinel(text, SENTINEL[scheme])
   throw problem(scheme ? `its scheme is ${scheme}` : 'it has no scheme')
 }
 
-function tcp(text, tls) {
+/** A URL has one host, so each of the list is read in one of its own. */
+function sentinel(text, tls) {
+  const [, start, hosts, rest] = /^([^/]*\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(text) ?? []
+  if (!hosts) throw problem('it has no host')
+  const all = hosts.split(',').map((host) => tcp(start + host + rest, tls, OF_SENTINEL))
+  const [{ name, sentinelUsername, sentinelPassword, ...first }] = all
+  if (!name) throw problem('it has no parameter `name`')
+  return {
+    sentinels: all.map(({ host, port, family }) => ({ host, port, family })),
+    name,
+    sentinelUsername,
+    sentinelPassword,
+    sentinelTLS: tls || undefined,
+    db: first.db,
+    username: first.username,
+    password: first.password,
+    tls: first.tls,
+  }
+}
+
+const OF_SENTINEL = ['name', 'sentinelUsername', 'sentinelPassword']
+
+function tcp(text, tls, more = []) {
   const { hostname, port, username, password, pathname, searchParams, hash } = url(text)
   if (hostname === '') throw problem('it has no host')
   if (hash) throw problem('it has a part after #, which in a password is written %23')
 
-  const { db, family } = query(searchParams, ['db', 'family'])
+  const { db, family, ...others } = query(searchParams, ['db', 'family', ...more])
   const path = pathname.replace(/^\//, '')
   if (path && db !== undefined && path !== db) throw problem('it names two databases')
   return {
@@ -44,6 +75,7 @@ function tcp(text, tls) {
     username: decode(username),
     password: decode(password),
     tls: tls || undefined,
+    ...others,
   }
 }
 
@@ -84,6 +116,6 @@ function decode(part) {
 
 function problem(what) {
   return new TypeError(
-    `Expected the URL \`source\` to be like redis://user:password@host:6379/0, rediss:, valkey:, valkeys:, unix:///path or memory:; ${what}`,
+    `Expected the URL \`source\` to be like redis://user:password@host:6379/0, rediss:, valkey:, valkeys:, redis+sentinel:, unix:///path or memory:; ${what}`,
   )
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::clock::Moment;
 use crate::error::Result;
 
 pub mod memory;
@@ -180,6 +181,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether a step would be sent now, without connecting first.
     fn is_connected(&self) -> bool;
+
+    /// Waits until another server has taken over, which may not know of locks that are held. For one
+    /// who waits at a time.
+    fn moved(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Until when no new lock is to be granted: the store may have forgotten some that are held.
+    fn settles_until(&self) -> Option<Moment> {
+        None
+    }
 }
 
 /// Who holds a key, as the store says it.
@@ -278,6 +290,17 @@ impl Backend for Store {
         match self {
             Store::Memory(store) => store.is_connected(),
             Store::Redis(store) => store.is_connected(),
+        }
+    }
+
+    async fn moved(&self) {
+        either!(self.moved())
+    }
+
+    fn settles_until(&self) -> Option<Moment> {
+        match self {
+            Store::Memory(store) => store.settles_until(),
+            Store::Redis(store) => store.settles_until(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Connection settings as `lib/source.js` reads them from a client, a URL or an object.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -10,7 +11,7 @@ use napi_derive::napi;
 use super::environment::Environment;
 use crate::backend::Settings;
 use crate::backend::redis::settings::{
-    Ask, Credentials, Endpoint, Family, Login, Provider, Settings as Redis,
+    Ask, Credentials, Endpoint, Family, Login, Provider, Sentinels, Settings as Redis, Target,
 };
 use crate::backend::redis::tls::{TlsSettings, Version};
 use crate::error::{Cause, Error, Result};
@@ -38,10 +39,42 @@ pub struct ConnectionSettings {
     pub provider: Option<u32>,
     /// Encryption.
     pub tls: Option<TlsOptions>,
+    /// Sentinels and the primary they name, in place of host and port.
+    pub sentinels: Option<SentinelSettings>,
     /// Milliseconds an attempt to connect may take.
     pub connect_timeout: f64,
     /// Milliseconds a command may wait for its reply.
     pub command_timeout: f64,
+    /// Milliseconds for which nothing is granted after another server took over.
+    pub failover_settle_time: f64,
+}
+
+/// Sentinels, and the primary they are asked for.
+#[napi(object)]
+pub struct SentinelSettings {
+    /// Where they listen.
+    pub addresses: Vec<Address>,
+    /// What they call the primary.
+    pub name: String,
+    /// Our ACL user there.
+    pub username: Option<String>,
+    /// Our password there.
+    pub password: Option<String>,
+    /// Encryption of what is said to them.
+    pub tls: Option<TlsOptions>,
+    /// Where a server is reached that they say to be at `host:port`.
+    pub nat_map: Option<HashMap<String, Address>>,
+}
+
+/// Where a server listens.
+#[napi(object)]
+pub struct Address {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// 4 or 6, the kind of address to use.
+    pub family: Option<u8>,
 }
 
 /// The options of Node's `tls.connect` that are honoured.
@@ -81,22 +114,48 @@ impl ConnectionSettings {
             }
             (None, None) => Credentials::None,
         };
-        let endpoint = match (self.path, self.host, self.port) {
-            (Some(path), ..) => Endpoint::Unix(path.into()),
-            (None, Some(host), Some(port)) => {
-                Endpoint::Tcp { host, port, family: family(self.family) }
+        let target = match (self.sentinels, self.path, self.host, self.port) {
+            (Some(sentinels), ..) => Target::Primary(Box::new(sentinels.read()?)),
+            (_, Some(path), ..) => Target::Server(Endpoint::Unix(path.into())),
+            (_, None, Some(host), Some(port)) => {
+                Target::Server(Address { host, port, family: self.family }.read())
             }
             _ => return Err(napi::Error::from_reason("neither `path` nor `host` and `port`")),
         };
         Ok(Settings::Redis(Box::new(Redis {
-            endpoint,
+            target,
             database: self.db.unwrap_or(0),
             credentials,
             tls: self.tls.map(TlsOptions::read).transpose()?,
-            connect_timeout: Duration::from_secs_f64(self.connect_timeout / 1000.0),
-            command_timeout: Duration::from_secs_f64(self.command_timeout / 1000.0),
+            connect_timeout: milliseconds(self.connect_timeout),
+            command_timeout: milliseconds(self.command_timeout),
+            settle_time: milliseconds(self.failover_settle_time),
         })))
     }
+}
+
+impl SentinelSettings {
+    fn read(self) -> napi::Result<Sentinels> {
+        let outside = |address: Address| (address.host, address.port);
+        let nat_map = self.nat_map.unwrap_or_default().into_iter();
+        Ok(Sentinels {
+            endpoints: self.addresses.into_iter().map(Address::read).collect(),
+            name: self.name,
+            login: self.password.map(|password| Login { username: self.username, password }),
+            tls: self.tls.map(TlsOptions::read).transpose()?,
+            nat_map: nat_map.map(|(inside, address)| (inside, outside(address))).collect(),
+        })
+    }
+}
+
+impl Address {
+    fn read(self) -> Endpoint {
+        Endpoint::Tcp { host: self.host, port: self.port, family: family(self.family) }
+    }
+}
+
+fn milliseconds(number: f64) -> Duration {
+    Duration::from_secs_f64(number / 1000.0)
 }
 
 impl TlsOptions {

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dist_lock::backend::redis::Settings;
-use dist_lock::backend::redis::settings::{Credentials, Endpoint};
+use dist_lock::backend::redis::settings::{Credentials, Endpoint, Target};
 use redis::FromRedisValue;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -57,12 +57,17 @@ impl Server {
     /// Settings that lead to this server.
     pub fn settings(&self) -> Settings {
         Settings {
-            endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port: self.port, family: None },
+            target: Target::Server(Endpoint::Tcp {
+                host: "127.0.0.1".into(),
+                port: self.port,
+                family: None,
+            }),
             database: 0,
             credentials: Credentials::None,
             tls: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(5),
+            settle_time: Duration::ZERO,
         }
     }
 

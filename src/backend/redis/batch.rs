@@ -61,14 +61,21 @@ impl Batch {
     }
 
     /// Hands out the answers in `reply`, which is one to the command that went `in_full` or not.
-    pub fn settle(self, reply: Value, in_full: bool) -> Settled {
+    /// `moves`: where it comes from a replica, the primary is found elsewhere.
+    pub fn settle(self, reply: Value, in_full: bool, moves: bool) -> Settled {
         let mut settled = Settled::default();
         if self.lone_look().is_some() {
-            settled.is_replica = self.hand_out(vec![step::reply(reply).map_err(unsupported)]);
+            let answer = step::reply(reply).map_err(unsupported);
+            settled.is_replica = self.hand_out(vec![answer], moves);
             return settled;
         }
         match step::answers(reply, self.0.len()) {
-            Ok(answers) => settled.is_replica = self.hand_out(answers),
+            Ok(answers) => settled.is_replica = self.hand_out(answers, moves),
+            // It refuses the whole script as it would each step.
+            Err(error) if is_of_replica(&error) => {
+                let answers = vec![Err(error); self.0.len()];
+                settled.is_replica = self.hand_out(answers, moves);
+            }
             // The server knows the script once it was sent in full.
             Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
                 settled.again.push(self);
@@ -120,10 +127,18 @@ impl Batch {
     }
 
     /// Says whether the server is a replica.
-    fn hand_out(self, answers: Vec<Result<Value>>) -> bool {
+    fn hand_out(self, answers: Vec<Result<Value>>, moves: bool) -> bool {
         let mut is_replica = false;
-        for (pending, answer) in self.0.into_iter().zip(answers) {
-            is_replica |= matches!(&answer, Err(Error::Redis { code, .. }) if code == "READONLY");
+        for (pending, mut answer) in self.0.into_iter().zip(answers) {
+            if let Err(error) = &mut answer
+                && is_of_replica(error)
+            {
+                is_replica = true;
+                if moves {
+                    // Nothing was done, and the next try goes to another server.
+                    *error = Error::Unreachable(Cause::new(error.to_string()));
+                }
+            }
             // A caller that is gone needs no answer.
             let _ = pending.answer.send(answer);
         }
@@ -146,6 +161,11 @@ fn unsupported(error: Error) -> Error {
 /// Whether a server says with this that it does not know a command.
 fn is_unknown(message: &str) -> bool {
     message.to_ascii_lowercase().starts_with("unknown command")
+}
+
+/// Whether a replica refuses something with this.
+fn is_of_replica(error: &Error) -> bool {
+    matches!(error.redis_code(), Some("READONLY" | "MASTERDOWN"))
 }
 
 /// Tells the callers of `steps` the same error.

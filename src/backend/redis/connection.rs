@@ -200,7 +200,7 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
         }
         let mut again = Vec::new();
         for (batch, reply) in batches.into_iter().zip(replies) {
-            let settled = batch.settle(reply, in_full);
+            let settled = batch.settle(reply, in_full, opener.finds_primary());
             if settled.in_full_only {
                 link.send_in_full();
             }
@@ -218,7 +218,7 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
         if let Ok(replies) = link.ask(&pipeline, opener.command_timeout()).await
             && let Some(reply) = replies.first()
         {
-            opener.server().eviction().found(reply, opener.endpoint());
+            opener.server().eviction().found(reply, opener.target());
         }
     }
 }

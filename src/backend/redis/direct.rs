@@ -6,14 +6,16 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::batch::{self, Batch, Pending};
 use super::opener::{NextTry, Opener};
+use super::primary::Left;
 use super::socket::Handover;
 use super::wire::Wire;
 use crate::error::{Cause, Error};
+use crate::task::Task;
 
 /// Tells the thread that its link is open and waits to be [attached](Direct::attach).
 pub type Opened = Box<dyn Fn() + Send + Sync>;
@@ -51,6 +53,8 @@ struct State {
     outbox: Vec<Pending>,
     /// Nobody puts anything on it any more: it closes with its last answer.
     is_retired: bool,
+    /// Closes it when its server is the primary no more.
+    leaving: Option<Task>,
 }
 
 enum Phase {
@@ -58,7 +62,7 @@ enum Phase {
     /// On the tokio thread.
     Opening,
     /// To be attached.
-    Waiting(Handover),
+    Waiting(Handover, Left),
     Open(Wire),
 }
 
@@ -73,6 +77,7 @@ impl Direct {
             next_try: Some(NextTry::default()),
             outbox: Vec::new(),
             is_retired: false,
+            leaving: None,
         };
         let state = Mutex::new(state);
         Arc::new(Direct { opener, elsewhere, opened, state })
@@ -137,7 +142,7 @@ impl Direct {
                 state.phase = Phase::Opening;
                 tokio::spawn(self.clone().open());
             }
-            Phase::Opening | Phase::Waiting(_) => {}
+            Phase::Opening | Phase::Waiting(..) => {}
         }
     }
 
@@ -147,8 +152,8 @@ impl Direct {
         let mut state = self.state();
         state.next_try = Some(next_try);
         match opened {
-            Ok(handover) => {
-                state.phase = Phase::Waiting(handover);
+            Ok((handover, left)) => {
+                state.phase = Phase::Waiting(handover, left);
                 drop(state);
                 (self.opened)();
             }
@@ -170,8 +175,8 @@ impl Direct {
     /// the caller's to close. `None`: it is not wanted any more.
     pub fn attach(self: &Arc<Self>) -> Option<i32> {
         let mut state = self.state();
-        let handover = match std::mem::replace(&mut state.phase, Phase::Closed) {
-            Phase::Waiting(handover) => handover,
+        let (handover, left) = match std::mem::replace(&mut state.phase, Phase::Closed) {
+            Phase::Waiting(handover, left) => (handover, left),
             other => {
                 state.phase = other;
                 return None;
@@ -182,6 +187,8 @@ impl Direct {
         }
         let (descriptor, socket) = handover.split();
         state.phase = Phase::Open(Wire::new(self.opener.clone(), socket));
+        let leaves = || Task::start(leave(Arc::downgrade(self), left));
+        state.leaving = self.opener.finds_primary().then(leaves);
         self.send(&mut state);
         Some(descriptor)
     }
@@ -291,6 +298,14 @@ impl State {
             _ => false,
         };
         is_sent || self.outbox.iter().any(|pending| pending.step.concerns(lock))
+    }
+}
+
+/// Closes a link once its server was left.
+async fn leave(direct: Weak<Direct>, mut left: Left) {
+    left.until().await;
+    if let Some(direct) = direct.upgrade() {
+        direct.hang_up(Cause::new("another server is the primary now"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::{Cmd, Value};
 
-use super::settings::Endpoint;
+use super::settings::Target;
 use crate::notice::{self, Notice};
 
 /// The question that is asked of a server once. Nothing depends on the answer: who may not ask learns
@@ -29,7 +29,7 @@ impl Eviction {
     }
 
     /// Understands the reply, and warns of what it means.
-    pub fn found(&self, reply: &Value, server: &Endpoint) {
+    pub fn found(&self, reply: &Value, server: &Target) {
         let Value::BulkString(text) = reply else { return };
         if let Some(policy) = policy(&String::from_utf8_lossy(text)) {
             notice::tell(Notice::Eviction { server: server.to_string(), policy });

@@ -1,11 +1,13 @@
 //! What is said first on a new connection: who we are, which database, and the script.
 
+use std::time::Duration;
+
 use redis::Pipeline;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::reply::Replies;
 use super::server::Server;
-use super::settings::Login;
+use super::settings::{Endpoint, Login};
 use super::{script, step, transport};
 use crate::error::{Cause, Error, Result};
 
@@ -22,32 +24,81 @@ const FULL: &str = "max number of clients";
 /// More than the replies take, unless a refusal is long.
 const ROOM: usize = 512;
 
-/// Logs in, chooses the database, loads the scripts, and finds out what the server can do.
-pub async fn greet(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
-    login: Option<&Login>,
-    database: u32,
-    process: &str,
-    server: &Server,
-) -> Result<()> {
-    let mut greeting = Pipeline::new();
-    if database != 0 {
-        greeting.cmd("SELECT").arg(database);
-    }
-    for load in script::load() {
-        greeting.add_command(load);
-    }
-    greeting.add_command(script::find_version_2()).add_command(script::probe(process));
+/// What is said to a server before anything else.
+#[derive(Debug)]
+pub struct Greeting<'g> {
+    /// Who we are.
+    pub login: Option<&'g Login>,
+    /// The number of the database.
+    pub database: u32,
+    /// The name under which our waiters queue.
+    pub process: &'g str,
+    /// Takes what the server says about itself.
+    pub server: &'g Server,
+    /// Where it listens.
+    pub endpoint: &'g Endpoint,
+    /// Whether a replica is of no use.
+    pub must_be_primary: bool,
+    /// See [`super::settings::Settings::settle_time`].
+    pub settle_time: Duration,
+}
 
-    let mut replies = log_in(stream, login, greeting).await?;
-    if let Some(probe) = replies.pop() {
-        server.probed(probe);
+impl Greeting<'_> {
+    /// Logs in, chooses the database, loads the scripts, and finds out who and what the server is.
+    pub async fn say(
+        &self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
+    ) -> Result<()> {
+        let mut greeting = Pipeline::new();
+        if self.must_be_primary {
+            greeting.cmd("ROLE");
+        }
+        if self.database != 0 {
+            greeting.cmd("SELECT").arg(self.database);
+        }
+        for load in script::load() {
+            greeting.add_command(load);
+        }
+        greeting.add_command(script::find_version_2()).add_command(script::probe(self.process));
+        if !self.settle_time.is_zero() {
+            greeting.cmd("INFO").arg("server");
+        }
+
+        let mut replies = log_in(stream, self.login, greeting).await?;
+        let info = if self.settle_time.is_zero() { None } else { replies.pop() };
+        let (probed, found) = (replies.pop(), replies.pop());
+        let mut replies = replies.into_iter();
+        if self.must_be_primary {
+            must_be_primary(self.endpoint, replies.next())?;
+        }
+        if self.database != 0
+            && let Some(selected) = replies.next()
+        {
+            step::reply(selected)?;
+        }
+        if let Some(found) = found {
+            self.server.found_version_2(&found);
+        }
+        if let Some(probed) = probed {
+            self.server.probed(probed);
+        }
+        if let Some(info) = info {
+            self.server.succession().met(self.endpoint, &info, self.settle_time);
+        }
+        Ok(())
     }
-    if let Some(found) = replies.pop() {
-        server.found_version_2(&found);
-    }
-    match replies.into_iter().next() {
-        Some(selected) if database != 0 => step::reply(selected).map(drop),
+}
+
+/// Understands the reply to `ROLE` of the server at `endpoint`; one who may not ask believes.
+pub fn must_be_primary(endpoint: &Endpoint, role: Option<redis::Value>) -> Result<()> {
+    let Some(redis::Value::Array(role)) = role else { return Ok(()) };
+    match role.first() {
+        Some(redis::Value::BulkString(role)) if role != b"master" => {
+            let role = String::from_utf8_lossy(role);
+            Err(Error::Unreachable(Cause::new(format!(
+                "{endpoint}: no primary, its role is {role}"
+            ))))
+        }
         _ => Ok(()),
     }
 }

@@ -6,33 +6,26 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
-use tokio::task::AbortHandle;
+use tokio::select;
 use tokio::time::timeout;
 
+use super::primary::Left;
 use super::transport::Stream;
 use crate::error::{Cause, Error, Result};
+use crate::task::Task;
 
 /// An open connection. Clones share it; it closes when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Link {
     connection: MultiplexedConnection,
-    driver: Arc<Driver>,
+    /// Reads and writes.
+    driver: Arc<Task>,
     in_full: Arc<AtomicBool>,
 }
 
-/// The task that reads and writes for a connection, and ends with it.
-#[derive(Debug)]
-struct Driver(AbortHandle);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Link {
-    /// A link over `stream`, which was greeted.
-    pub async fn over(stream: Box<dyn Stream>) -> Result<Self> {
+    /// A link over `stream`, which was greeted. It ends when its server was left.
+    pub async fn over(stream: Box<dyn Stream>, mut left: Left) -> Result<Self> {
         // What the crate would say in greeting was said already, where each refusal is
         // understood; its default limit of 500 ms per reply is replaced by one per batch.
         let info = RedisConnectionInfo::default().set_skip_set_lib_name();
@@ -40,8 +33,13 @@ impl Link {
         let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
             .await
             .map_err(|error| Error::Unreachable(cause(&error)))?;
-        let driver = Arc::new(Driver(tokio::spawn(driver).abort_handle()));
-        Ok(Link { connection, driver, in_full: Arc::default() })
+        let driver = Task::start(async move {
+            select! {
+                () = driver => {}
+                () = left.until() => {}
+            }
+        });
+        Ok(Link { connection, driver: Arc::new(driver), in_full: Arc::default() })
     }
 
     /// Whether scripts must be sent with their text.
@@ -56,12 +54,12 @@ impl Link {
 
     /// Whether the server has not hung up and no reply is overdue.
     pub fn is_open(&self) -> bool {
-        !self.driver.0.is_finished()
+        !self.driver.has_ended()
     }
 
     /// Ends the connection for everybody.
     pub fn close(&self) {
-        self.driver.0.abort();
+        self.driver.end();
     }
 
     /// Sends the commands of `pipeline` in one write and returns a reply to each. When there is

@@ -2,24 +2,14 @@
 
 use std::time::Duration;
 
-use redis::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::select;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
 
 use super::opener::Opener;
-use super::reply::Replies;
-use super::transport::Stream;
+use super::primary::Left;
+use super::pushes::Pushes;
 use crate::backend::{Handed, Message, Messages};
 use crate::error::Result;
-
-/// A connection that is silent for this long is asked whether it is there. Until it is given up
-/// beats do without it.
-const SILENCE: Duration = Duration::from_secs(5);
-
-/// More than a message takes, unless a key is long.
-const ROOM: usize = 4096;
 
 /// The channel of a process; `src/lua/queue/queue.lua` says the same.
 fn channel(process: &str) -> String {
@@ -31,63 +21,26 @@ fn channel(process: &str) -> String {
 pub async fn subscribe(opener: &Opener) -> Result<Messages> {
     let mut subscribe = redis::cmd("SUBSCRIBE");
     subscribe.arg(channel(opener.process()));
-    let stream = opener.subscribed(subscribe).await?;
+    let (stream, left) = opener.subscribed(subscribe).await?;
     let (sender, messages) = unbounded_channel();
-    tokio::spawn(pump(stream, sender, opener.command_timeout()));
+    let pushes = Pushes::over(stream, opener.command_timeout());
+    tokio::spawn(pump(pushes, left, sender));
     Ok(messages)
 }
 
-/// Hands on what comes until the connection is lost or nobody listens.
-async fn pump(mut stream: Box<dyn Stream>, listener: UnboundedSender<Message>, limit: Duration) {
-    let mut arrived = Replies::default();
-    let mut room = [0; ROOM];
-    let mut heard = Instant::now();
-    let mut is_asked = false;
+/// Hands on what comes until the connection is lost, its server left, or nobody listens.
+async fn pump(mut pushes: Pushes, mut left: Left, listener: UnboundedSender<Message>) {
     loop {
-        let patience = if is_asked { limit } else { SILENCE };
-        select! {
-            count = stream.read(&mut room) => match count {
-                Ok(count) if count > 0 => arrived.add(&room[..count]),
-                _ => return,
-            },
+        let payload = select! {
+            payload = pushes.next() => payload,
+            () = left.until() => return,
             () = listener.closed() => return,
-            () = sleep_until(heard + patience) => {
-                let ping = redis::cmd("PING").get_packed_command();
-                if is_asked || stream.write_all(&ping).await.is_err() {
-                    return;
-                }
-                is_asked = true;
-                heard = Instant::now();
-                continue;
-            }
+        };
+        let Some(payload) = payload else { return };
+        if let Some(message) = understand(&payload) {
+            // That nobody listens is seen above.
+            let _ = listener.send(message);
         }
-        // Even a refusal of the question is an answer.
-        (is_asked, heard) = (false, Instant::now());
-        loop {
-            match arrived.next() {
-                Ok(Some(reply)) => {
-                    if let Some(message) = read(&reply) {
-                        // That nobody listens is seen above.
-                        let _ = listener.send(message);
-                    }
-                }
-                Ok(None) => break,
-                Err(_) => return,
-            }
-        }
-    }
-}
-
-/// What was said on the channel, if that is what the server sent.
-fn read(reply: &Value) -> Option<Message> {
-    match reply {
-        Value::Array(parts) => match parts.as_slice() {
-            [Value::BulkString(kind), _, Value::BulkString(payload)] if kind == b"message" => {
-                understand(payload)
-            }
-            _ => None,
-        },
-        _ => None,
     }
 }
 
@@ -121,15 +74,5 @@ mod tests {
         for nonsense in [&b""[..], b"granted", b"granted c1", b"granted c1 1 x", b"other c1 1 1"] {
             assert_eq!(understand(nonsense), None);
         }
-    }
-
-    #[test]
-    fn what_is_no_message_is_ignored() {
-        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let message = Value::Array(vec![text("message"), text("channel"), text("look k")]);
-
-        assert_eq!(read(&message), Some(Message::Look("k".into())));
-        assert_eq!(read(&Value::Array(vec![text("pong"), text("")])), None);
-        assert_eq!(read(&Value::SimpleString("PONG".into())), None);
     }
 }

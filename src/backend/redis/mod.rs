@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::redis::Value;
 
 use super::{Acquired, Backend, Beat, Holder, Messages, Mode, Released, Text, Waiter};
+use crate::clock::Moment;
 use crate::error::{Error, Result};
 
 mod batch;
@@ -16,12 +17,16 @@ mod greeting;
 mod link;
 mod messages;
 mod opener;
+mod primary;
+mod pushes;
 mod reply;
 mod script;
+mod sentinel;
 mod server;
 pub mod settings;
 mod socket;
 mod step;
+mod succession;
 pub mod tls;
 mod transport;
 mod verifier;
@@ -105,5 +110,13 @@ impl Backend for Redis {
 
     fn is_connected(&self) -> bool {
         self.connection.is_open()
+    }
+
+    async fn moved(&self) {
+        self.connection.opener().primary_moved().await
+    }
+
+    fn settles_until(&self) -> Option<Moment> {
+        self.connection.opener().server().succession().settles_until()
     }
 }

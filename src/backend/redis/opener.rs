@@ -1,21 +1,21 @@
 //! How connections to one server are made, and how often that is tried.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::greeting;
+use super::greeting::{self, Greeting};
 use super::link::Link;
+use super::primary::{Left, Primary};
 use super::script::Dialect;
 use super::server::Server;
-use super::settings::{Credentials, Endpoint, Login, Settings};
+use super::settings::{Credentials, Endpoint, Login, Settings, Target};
 use super::socket::Handover;
 use super::step;
-use super::transport::{self, Plain, Stream};
+use super::transport::{self, Encryption, Plain, Stream};
 use crate::backend::Text;
 use crate::error::{Cause, Error, Result};
 use crate::id;
@@ -28,7 +28,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Opener {
     settings: Settings,
-    tls: Option<Arc<ClientConfig>>,
+    encryption: Option<Encryption>,
+    primary: Primary,
     /// The name under which our waiters queue.
     process: Text,
     server: Server,
@@ -49,13 +50,10 @@ impl Default for NextTry {
 impl Opener {
     /// Makes connections with `settings`; an error names what cannot be used in them.
     pub fn new(settings: Settings) -> Result<Self> {
-        let tls = match &settings.tls {
-            Some(tls) => Some(Arc::new(tls.client_config()?)),
-            None => None,
-        };
         Ok(Opener {
+            encryption: Encryption::new(settings.tls.as_ref())?,
+            primary: Primary::new(&settings.target, settings.command_timeout)?,
             settings,
-            tls,
             process: id::unique(),
             server: Server::default(),
             not_before: Mutex::new(Instant::now()),
@@ -72,9 +70,9 @@ impl Opener {
         &self.server
     }
 
-    /// Where the server listens.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.settings.endpoint
+    /// Which server is meant.
+    pub fn target(&self) -> &Target {
+        &self.settings.target
     }
 
     /// How scripts are sent to the server; `in_full`: with their text.
@@ -94,7 +92,17 @@ impl Opener {
 
     /// Whether what is sent is encrypted.
     pub fn is_encrypted(&self) -> bool {
-        self.tls.is_some()
+        self.encryption.is_some()
+    }
+
+    /// Whether another server may become the primary, which is then looked for.
+    pub fn finds_primary(&self) -> bool {
+        self.primary.is_named()
+    }
+
+    /// Waits until another server is the primary than before.
+    pub async fn primary_moved(&self) {
+        self.primary.moved().await
     }
 
     /// Opens a connection for the tokio thread.
@@ -102,11 +110,10 @@ impl Opener {
         self.paced(next, async {
             let login = self.login().await?;
             self.attempt(async {
-                let plain = Plain::open(&self.settings).await?;
-                let mut stream =
-                    transport::secure(plain, &self.settings, self.tls.as_ref()).await?;
-                self.greet(&mut *stream, login.as_ref()).await?;
-                Link::over(stream).await
+                let (endpoint, left) = self.primary.find().await?;
+                let mut stream = transport::open(&endpoint, self.encryption.as_ref()).await?;
+                self.greet(&mut *stream, &endpoint, login.as_ref()).await?;
+                Link::over(stream, left).await
             })
             .await
         })
@@ -114,21 +121,24 @@ impl Opener {
     }
 
     /// Opens a connection for another thread.
-    pub async fn handover(&self, next: &mut NextTry) -> Result<Handover> {
+    pub async fn handover(&self, next: &mut NextTry) -> Result<(Handover, Left)> {
         self.paced(next, async {
             let login = self.login().await?;
             self.attempt(async {
-                let mut plain = Plain::open(&self.settings).await?;
+                let (endpoint, left) = self.primary.find().await?;
+                let mut plain = Plain::open(&endpoint).await?;
                 match &mut plain {
                     Plain::Tcp(stream) => {
-                        self.greet(stream, login.as_ref()).await?;
+                        self.greet(stream, &endpoint, login.as_ref()).await?;
                     }
                     #[cfg(unix)]
                     Plain::Unix(stream) => {
-                        self.greet(stream, login.as_ref()).await?;
+                        self.greet(stream, &endpoint, login.as_ref()).await?;
                     }
                 }
-                Handover::of(plain).map_err(|error| Error::Unreachable(Cause::from(&error)))
+                let handover = Handover::of(plain);
+                let handover = handover.map_err(|error| Error::Unreachable(Cause::from(&error)))?;
+                Ok((handover, left))
             })
             .await
         })
@@ -136,14 +146,14 @@ impl Opener {
     }
 
     /// Opens a connection on which `subscribe` was said.
-    pub async fn subscribed(&self, subscribe: Cmd) -> Result<Box<dyn Stream>> {
-        self.asked(subscribe).await.map(|(stream, _)| stream)
+    pub async fn subscribed(&self, subscribe: Cmd) -> Result<(Box<dyn Stream>, Left)> {
+        self.asked(subscribe).await.map(|(stream, left, _)| (stream, left))
     }
 
     /// What the server says of itself; asked over a connection of its own, which a server that
     /// refuses our scripts answers, too.
     pub async fn describe(&self) -> Result<String> {
-        let (_, reply) = self.asked(redis::cmd("INFO")).await?;
+        let (_, _, reply) = self.asked(redis::cmd("INFO")).await?;
         match reply {
             Value::BulkString(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
             Value::VerbatimString { text, .. } => Ok(text),
@@ -152,16 +162,23 @@ impl Opener {
     }
 
     /// Opens a connection on which `question` was asked, and the reply to it.
-    async fn asked(&self, question: Cmd) -> Result<(Box<dyn Stream>, Value)> {
+    async fn asked(&self, question: Cmd) -> Result<(Box<dyn Stream>, Left, Value)> {
         let login = self.login().await?;
         self.attempt(async {
-            let plain = Plain::open(&self.settings).await?;
-            let mut stream = transport::secure(plain, &self.settings, self.tls.as_ref()).await?;
+            let (endpoint, left) = self.primary.find().await?;
+            let mut stream = transport::open(&endpoint, self.encryption.as_ref()).await?;
             let mut then = Pipeline::new();
+            if self.finds_primary() {
+                then.cmd("ROLE");
+            }
             then.add_command(question);
             let replies = greeting::log_in(&mut *stream, login.as_ref(), then).await?;
-            let reply = replies.into_iter().next().map(step::reply);
-            Ok((stream, reply.unwrap_or(Ok(Value::Nil))?))
+            let mut replies = replies.into_iter();
+            if self.finds_primary() {
+                greeting::must_be_primary(&endpoint, replies.next())?;
+            }
+            let reply = replies.next().map(step::reply);
+            Ok((stream, left, reply.unwrap_or(Ok(Value::Nil))?))
         })
         .await
     }
@@ -169,9 +186,19 @@ impl Opener {
     async fn greet(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
+        endpoint: &Endpoint,
         login: Option<&Login>,
     ) -> Result<()> {
-        greeting::greet(stream, login, self.settings.database, &self.process, &self.server).await
+        let greeting = Greeting {
+            login,
+            database: self.settings.database,
+            process: &self.process,
+            server: &self.server,
+            endpoint,
+            must_be_primary: self.finds_primary(),
+            settle_time: self.settings.settle_time,
+        };
+        greeting.say(stream).await
     }
 
     async fn paced<T>(

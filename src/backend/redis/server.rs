@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::eviction::Eviction;
 use super::step;
+use super::succession::Succession;
 use crate::backend::Mode;
 use crate::error::{Error, Result};
 
@@ -22,6 +23,7 @@ pub struct Server {
     met_version_2: AtomicBool,
     asked: Mutex<Option<Instant>>,
     eviction: Eviction,
+    succession: Succession,
 }
 
 impl Default for Server {
@@ -32,6 +34,7 @@ impl Default for Server {
             met_version_2: AtomicBool::new(false),
             asked: Mutex::default(),
             eviction: Eviction::default(),
+            succession: Succession::default(),
         }
     }
 }
@@ -40,6 +43,11 @@ impl Server {
     /// How waiting works with it, as far as is known.
     pub fn mode(&self) -> Mode {
         lock(&self.mode).clone()
+    }
+
+    /// Whether it is the one it was.
+    pub fn succession(&self) -> &Succession {
+        &self.succession
     }
 
     /// Whether it can keep queues for us, as far as is known.

@@ -1,5 +1,6 @@
 //! Everything that decides which server is spoken to, and as whom.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
@@ -14,8 +15,8 @@ use crate::error::{Cause, Error, Result};
 /// How to connect. Equal settings share one connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// Where the server listens.
-    pub endpoint: Endpoint,
+    /// Which server is meant.
+    pub target: Target,
     /// The number of the database.
     pub database: u32,
     /// Who we are.
@@ -26,6 +27,9 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long one command may wait for its reply.
     pub command_timeout: Duration,
+    /// For how long nothing is granted after another server took over, which may not know of
+    /// locks that are held.
+    pub settle_time: Duration,
 }
 
 impl Settings {
@@ -37,12 +41,45 @@ impl Settings {
 
     /// The error when there was none in time.
     pub(super) fn no_connection_within(&self, limit: Duration) -> Error {
-        Error::Unreachable(Cause::timeout(&format!("{}: no connection", self.endpoint), limit))
+        Error::Unreachable(Cause::timeout(&format!("{}: no connection", self.target), limit))
     }
 }
 
 /// Enough for several round trips around the world, which TLS takes.
 const LEAST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Which server is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The one that listens there.
+    Server(Endpoint),
+    /// The primary that sentinels name.
+    Primary(Box<Sentinels>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Server(endpoint) => endpoint.fmt(f),
+            Target::Primary(sentinels) => write!(f, "the primary {:?}", sentinels.name),
+        }
+    }
+}
+
+/// Sentinels, and the primary they are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sentinels {
+    /// Where they listen.
+    pub endpoints: Vec<Endpoint>,
+    /// What they call the primary.
+    pub name: String,
+    /// Who we are to them.
+    pub login: Option<Login>,
+    /// Encryption of what is said to them, if any.
+    pub tls: Option<TlsSettings>,
+    /// Where a server is reached that they say to be at `host:port`.
+    pub nat_map: BTreeMap<String, (String, u16)>,
+}
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-use super::settings::{Endpoint, Family, Settings};
+use super::settings::{Endpoint, Family};
+use super::tls::TlsSettings;
 use crate::error::{Cause, Error, Result};
 
 /// A stream of bytes to and from a server.
@@ -29,9 +30,8 @@ pub enum Plain {
 }
 
 impl Plain {
-    /// Opens the stream that `settings` name, save for its encryption.
-    pub async fn open(settings: &Settings) -> Result<Self> {
-        let endpoint = &settings.endpoint;
+    /// Opens the stream to `endpoint`, save for its encryption.
+    pub async fn open(endpoint: &Endpoint) -> Result<Self> {
         let opened = match endpoint {
             Endpoint::Tcp { host, port, family } => open_tcp(host, *port, *family).await,
             Endpoint::Unix(path) => open_unix(path).await,
@@ -40,27 +40,38 @@ impl Plain {
     }
 }
 
-/// Encrypts `stream` with `tls` where that is given.
-pub async fn secure(
-    stream: Plain,
-    settings: &Settings,
-    tls: Option<&Arc<ClientConfig>>,
-) -> Result<Box<dyn Stream>> {
-    let (stream, tls) = match (stream, tls) {
-        (Plain::Tcp(stream), Some(tls)) => (stream, tls),
+/// What encrypts a stream.
+#[derive(Debug, Clone)]
+pub struct Encryption {
+    config: Arc<ClientConfig>,
+    servername: Option<String>,
+}
+
+impl Encryption {
+    /// As `settings` say, if they say anything; an error names the option that cannot be used.
+    pub fn new(settings: Option<&TlsSettings>) -> Result<Option<Self>> {
+        let Some(settings) = settings else { return Ok(None) };
+        let config = Arc::new(settings.client_config()?);
+        Ok(Some(Encryption { config, servername: settings.servername.clone() }))
+    }
+}
+
+/// Opens the stream to `endpoint`, encrypted where that is wanted.
+pub async fn open(endpoint: &Endpoint, encryption: Option<&Encryption>) -> Result<Box<dyn Stream>> {
+    let (stream, encryption) = match (Plain::open(endpoint).await?, encryption) {
+        (Plain::Tcp(stream), Some(encryption)) => (stream, encryption),
         (Plain::Tcp(stream), None) => return Ok(Box::new(stream)),
         #[cfg(unix)]
         (Plain::Unix(stream), _) => return Ok(Box::new(stream)),
     };
-    let endpoint = &settings.endpoint;
     let host = match endpoint {
         Endpoint::Tcp { host, .. } => host,
         Endpoint::Unix(_) => "",
     };
-    let name = settings.tls.as_ref().and_then(|tls| tls.servername.as_deref()).unwrap_or(host);
+    let name = encryption.servername.as_deref().unwrap_or(host);
     let name = ServerName::try_from(name.to_owned())
         .map_err(|_| Error::Settings(format!("`servername` is no name of a host: {name:?}")))?;
-    match TlsConnector::from(tls.clone()).connect(name, stream).await {
+    match TlsConnector::from(encryption.config.clone()).connect(name, stream).await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) => Err(refused_or_lost(endpoint, &error)),
     }

@@ -112,12 +112,12 @@ impl Wire {
             let (batch, in_full) = match self.in_flight.pop_front() {
                 Some(Sent { what: Command::Steps { batch, in_full }, .. }) => (batch, in_full),
                 Some(Sent { what: Command::Eviction, .. }) => {
-                    self.opener.server().eviction().found(&reply, self.opener.endpoint());
+                    self.opener.server().eviction().found(&reply, self.opener.target());
                     continue;
                 }
                 None => return Err(Cause::new("the server sent a reply to nothing")),
             };
-            let settled = batch.settle(reply, in_full);
+            let settled = batch.settle(reply, in_full, self.opener.finds_primary());
             self.in_full |= settled.in_full_only;
             again.extend(settled.again);
             if settled.is_replica {
@@ -172,7 +172,7 @@ mod tests {
     use tokio::sync::oneshot::{self, Receiver};
 
     use super::super::batch::Pending;
-    use super::super::settings::{Credentials, Endpoint, Settings};
+    use super::super::settings::{Credentials, Endpoint, Settings, Target};
     use super::super::step::{Action, Step};
     use super::*;
 
@@ -180,12 +180,13 @@ mod tests {
 
     fn opener() -> Arc<Opener> {
         let settings = Settings {
-            endpoint: Endpoint::Unix("/nowhere".into()),
+            target: Target::Server(Endpoint::Unix("/nowhere".into())),
             database: 0,
             credentials: Credentials::None,
             tls: None,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_secs(1),
+            settle_time: Duration::ZERO,
         };
         Arc::new(Opener::new(settings).unwrap())
     }
