@@ -8,6 +8,9 @@ const crowd = require('./tasks/crowd.js')
 const turns = require('./tasks/turns.js')
 const wait = require('./tasks/wait.js')
 const block = require('./tasks/block.js')
+const loop = require('./tasks/loop.js')
+const many = require('./tasks/many.js')
+const { now } = require('./clock.js')
 
 const [file, url] = process.argv.slice(2)
 let contender
@@ -18,11 +21,20 @@ const TASKS = {
     await contender.open(url)
     return { name: contender.name }
   },
+  /** From nothing to the first lock. */
+  start: async () => {
+    const [begun, before] = [now(), process.memoryUsage.rss()]
+    const { name } = await TASKS.open()
+    await contender.acquire('bench')
+    return { name, first: now() - begun, rss: process.memoryUsage.rss() - before }
+  },
   ...free,
   ...crowd,
   ...turns,
   ...wait,
   ...block,
+  ...loop,
+  ...many,
   close: async () => {
     await contender.close()
     // Nobody keeps the process alive now but the channel to its parent.

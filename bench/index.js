@@ -2,26 +2,34 @@
 
 // `npm run bench`: what a lock costs with this package, next to the original and to others.
 
-const { installContenders } = require('./install.js')
+const { installContenders, buildBare } = require('./install.js')
 const { readOptions } = require('./options.js')
 const { startRedis } = require('../__test__/support/redis.js')
+const { compareWithCommitted } = require('./check.js')
 const { measureInRounds } = require('./rounds.js')
 const { describeMachine } = require('./report/machine.js')
-const { printRun, saveRun } = require('./report/index.js')
+const { printRun, saveRun, writeReport } = require('./report/index.js')
 
 async function main() {
-  const chosen = readOptions()
+  const { chosen, isCheck, isReport, save } = readOptions()
+  if (isReport) return writeReport()
+
   installContenders()
+  buildBare()
 
   const redis = await startRedis()
   try {
     const machine = await describeMachine(redis)
     for (const { workload, plan } of chosen) {
       const run = await runOne(redis, workload, plan, machine)
+      if (isCheck) {
+        if (!compareWithCommitted(workload, run)) process.exitCode = 1
+        continue
+      }
       printRun(workload, run)
-      saveRun(workload, run)
+      if (save) saveRun(workload, run)
     }
-    console.log('\nSaved in bench/results/latest.md and latest.json.')
+    if (save) console.log('\nSaved in bench/results/ and in the README.')
   } finally {
     await redis.close()
   }
@@ -29,10 +37,11 @@ async function main() {
 
 async function runOne(redis, workload, plan, machine) {
   const started = Date.now()
+  const seconds = () => Math.round((Date.now() - started) / 1000)
   const samples = await measureInRounds(redis, workload, plan, (round) => {
-    console.log(`${workload.name}: round ${round} of ${plan.rounds}…`)
+    console.log(`${workload.name}: round ${round} of ${plan.rounds}, after ${seconds()} s…`)
   })
-  return { machine, plan, took: Math.round((Date.now() - started) / 1000), samples }
+  return { machine, plan, took: seconds(), samples }
 }
 
 main().catch((error) => {

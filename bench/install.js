@@ -2,7 +2,7 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
-const { say, fail, npm } = require('../scripts/progress.js')
+const { say, fail, quietly, npm } = require('../scripts/progress.js')
 
 const INSTALLED = path.join(__dirname, 'node_modules', '.package-lock.json')
 
@@ -24,4 +24,14 @@ function isInstalled() {
   return installed !== undefined && installed.mtimeMs >= listed.mtimeMs
 }
 
-module.exports = { installContenders }
+/** Builds `bare/`, where that is not done already. */
+function buildBare() {
+  const target = path.join(__dirname, '..', 'target', 'bare')
+  const done = quietly('cargo', [
+    ...['build', '--release', '--locked'],
+    ...['--manifest-path', path.join(__dirname, 'bare', 'Cargo.toml'), '--target-dir', target],
+  ])
+  if (!done) fail('cargo build failed, see above')
+}
+
+module.exports = { installContenders, buildBare }

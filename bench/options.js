@@ -8,12 +8,17 @@ const HELP = `npm run bench -- [options]
 
   --workload <names>  what to measure, all of it by default, which takes about 20 minutes:
 ${WORKLOADS.map(toLine).join('\n')}
-                        contended: all but free
-  --quick             a few short rounds, about 4 minutes: good for a first look, not for a claim
+                        contended: ${GROUPS.contended.join(', ')}
+  --quick             a few short rounds, about 6 minutes: good for a first look, not for a claim
+  --check             a minute, and an error where this package has fallen behind the committed
+                      results, next to ${ORIGINAL} and by more than the noise
   --rounds <n>        how many rounds
   --seconds <n>       how long each contender is measured per size and round
+  --sizes <numbers>   how much of it, some of the workload's sizes
   --only <names>      who takes part, besides ${ORIGINAL}; some of
-                      ${inLines(CONTENDERS, 5).join(',\n                      ')}`
+                      ${inLines(CONTENDERS, 4).join(',\n                      ')}
+  --report            measure nothing, write again what is made of bench/results/latest.json
+  --save              write the results also where one of the above has made them smaller`
 
 function toLine({ name, title, full: { rounds, seconds } }) {
   const plan = `${rounds} rounds${seconds ? ` of ${seconds} s` : ''}`
@@ -28,17 +33,21 @@ function inLines(names, length) {
 /**
  * What the command line asks for.
  *
- * @returns {{ workload: import('./workloads/index.js').Workload,
- *   plan: { contenders: string[], rounds: number, seconds?: number } }[]}
+ * @returns {{ isCheck: boolean, isReport: boolean, save: boolean, chosen: { plan: import('./rounds.js').Plan,
+ *   workload: import('./workloads/index.js').Workload }[] }}
  */
 function readOptions() {
   const { values } = parseArgs({
     options: {
       quick: { type: 'boolean', default: false },
-      workload: { type: 'string', default: 'all' },
+      check: { type: 'boolean', default: false },
+      workload: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
+      sizes: { type: 'string' },
       only: { type: 'string' },
+      report: { type: 'boolean', default: false },
+      save: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
@@ -47,25 +56,38 @@ function readOptions() {
     process.exit()
   }
 
-  const names = values.workload.split(',').flatMap((name) => GROUPS[name] ?? [name])
+  const { quick, check, rounds, seconds, sizes, only } = values
+  const chosen = workloads(values)
+    .map((workload) => ({ workload, plan: makePlan(workload, values) }))
+    .filter(({ plan }) => plan.contenders.length > 0 && plan.sizes.length > 0)
+  if (chosen.length === 0) throw new RangeError('nothing left to measure with --only and --sizes')
+  const isLess = [rounds, seconds, sizes, only].some((value) => value !== undefined)
+  const save = !check && (values.save || !(quick || isLess))
+  return { isCheck: check, isReport: values.report, save, chosen }
+}
+
+function workloads({ workload, check }) {
+  const known = WORKLOADS.filter((one) => !check || one.check)
+  if (workload === undefined) return known
+  const names = workload.split(',').flatMap((name) => GROUPS[name] ?? [name])
   checkNames(
     names,
-    WORKLOADS.map(({ name }) => name),
+    known.map(({ name }) => name),
   )
-  const chosen = WORKLOADS.filter(({ name }) => names.includes(name)).map((workload) => {
-    const { rounds, seconds } = values.quick ? workload.quick : workload.full
-    return {
-      workload,
-      plan: {
-        rounds: positive('rounds', values.rounds ?? rounds),
-        ...(seconds && { seconds: positive('seconds', values.seconds ?? seconds) }),
-        contenders: takingPart(workload.contenders, values.only),
-      },
-    }
-  })
-  const runs = chosen.filter(({ plan }) => plan.contenders.length > 0)
-  if (runs.length === 0) throw new RangeError(`${values.only}: not in ${names.join(', ')}`)
-  return runs
+  return known.filter(({ name }) => names.includes(name))
+}
+
+function makePlan(workload, values) {
+  const { quick, check, only } = values
+  const base = check ? workload.check : quick ? workload.quick : workload.full
+  const { rounds, seconds, sizes = workload.sizes, contenders = workload.contenders } = base
+  const wanted = values.sizes?.split(',').map((size) => positive('sizes', size))
+  return {
+    rounds: positive('rounds', values.rounds ?? rounds),
+    ...(seconds && { seconds: positive('seconds', values.seconds ?? seconds) }),
+    sizes: sizes.filter((size) => wanted === undefined || wanted.includes(size)),
+    contenders: takingPart(contenders, only),
+  }
 }
 
 function positive(name, value) {

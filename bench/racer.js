@@ -18,6 +18,10 @@ class Racer {
   /** What the tables call it, once it is open. */
   name
 
+  get pid() {
+    return this.#child.pid
+  }
+
   constructor(file, url) {
     this.file = file
     // Times are sent as they are in memory: a process tells of thousands of turns at once.
@@ -86,12 +90,23 @@ class Racer {
  * @param {(racers: Racer[]) => Promise<object>} work
  * @returns {Promise<object>} what `work` found out, and the contender's `name`
  */
-async function withRacers(redis, file, count, work) {
+function withRacers(redis, file, count, work) {
+  return withNewProcesses(redis, file, count, async (racers) => {
+    await Promise.all(racers.map((racer) => racer.open()))
+    return { name: racers[0].name, ...(await work(racers)) }
+  })
+}
+
+/** One process that has not even loaded the contender yet. */
+function withNewProcess(redis, file, work) {
+  return withNewProcesses(redis, file, 1, ([racer]) => work(racer))
+}
+
+async function withNewProcesses(redis, file, count, work) {
   await forget(redis)
   const racers = Array.from({ length: count }, () => new Racer(file, redis.url))
   try {
-    await Promise.all(racers.map((racer) => racer.open()))
-    return { name: racers[0].name, ...(await work(racers)) }
+    return await work(racers)
   } finally {
     await Promise.all(racers.map((racer) => racer.kill()))
   }
@@ -112,4 +127,4 @@ async function forget(redis) {
   await redis.command('SCRIPT', 'FLUSH')
 }
 
-module.exports = { Racer, withRacers }
+module.exports = { Racer, withRacers, withNewProcess }

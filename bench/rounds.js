@@ -6,9 +6,15 @@
  *
  * @param {object} redis   a server, see `__test__/support/redis.js`
  * @param {import('./workloads/index.js').Workload} workload
- * @param {{ contenders: string[], rounds: number, seconds?: number }} plan
+ * @param {Plan} plan
  * @param {(round: number) => void} onRound   called when a round begins
  * @returns {Promise<Sample[]>}
+ *
+ * @typedef {object} Plan
+ * @property {string[]} contenders
+ * @property {number[]} sizes
+ * @property {number} rounds
+ * @property {number} [seconds]   per contender, size and round
  *
  * @typedef {object} Sample   what one contender did in one round at one size, by figure, and
  * @property {number} round
@@ -30,14 +36,15 @@ async function measureInRounds(redis, workload, plan, onRound) {
 /**
  * One contender after the other at each size.
  *
- * @param {(contender: string, size: number) => Promise<object>} measureOne   whose failure becomes
- *   a sample like any other
+ * @param {(contender: string, size: number) => Promise<object | undefined>} measureOne   whose failure becomes
+ *   a sample like any other; undefined: it takes no part at this size
  */
-async function eachInTurn(sizes, { contenders, round }, measureOne) {
+async function eachInTurn({ contenders, sizes, round }, measureOne) {
   const samples = []
   for (const size of sizes) {
     for (const contender of rotated(contenders, round)) {
-      samples.push({ size, contender, ...(await attempt(() => measureOne(contender, size))) })
+      const figures = await attempt(() => measureOne(contender, size))
+      if (figures !== undefined) samples.push({ size, contender, ...figures })
     }
   }
   return samples

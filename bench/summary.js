@@ -11,6 +11,7 @@ const { spread } = require('./statistics.js')
  * @returns {{ size: number, rows: Row[] }[]}
  *
  * @typedef {object} Row
+ * @property {string} contender
  * @property {string} name
  * @property {Record<string, Spread>} values   by figure; one that could not be told is absent
  * @property {Record<string, Spread>} ratios   next to the original's in the same round
@@ -34,22 +35,29 @@ function toRow(own, ofSize) {
   const measured = own.filter(({ failed }) => failed === undefined)
   const { name = own[0].contender } = measured[0] ?? {}
   const failures = own.map(({ failed }) => failed).filter((failed) => failed !== undefined)
-  const row = { name, values: {}, ratios: {}, rounds: own.length, failures }
+  const row = {
+    contender: own[0].contender,
+    name,
+    values: {},
+    ratios: {},
+    rounds: own.length,
+    failures,
+  }
 
   const { round, size, contender, name: _name, ...figures } = measured[0] ?? {}
   for (const figure of Object.keys(figures)) {
     row.values[figure] = spreadOf(measured, (sample) => sample[figure])
-    row.ratios[figure] = spreadOf(measured, (sample) => nextToOriginal(sample, figure, ofSize))
+    row.ratios[figure] = spreadOf(measured, (sample) =>
+      nextToOther(sample, figure, ofSize, ORIGINAL),
+    )
   }
   return row
 }
 
-/** How many times the original's figure in the same round; undefined without that. */
-function nextToOriginal(sample, figure, ofSize) {
-  const original = ofSize.find(
-    ({ round, contender }) => round === sample.round && contender === ORIGINAL,
-  )
-  return original && sample[figure] / original[figure]
+/** How many times another's figure in the same round; undefined without that. */
+function nextToOther(sample, figure, ofSize, other) {
+  const rival = ofSize.find(({ round, contender }) => round === sample.round && contender === other)
+  return rival && sample[figure] / rival[figure]
 }
 
 /** Undefined where nothing is known. */
@@ -58,4 +66,4 @@ function spreadOf(samples, read) {
   return all.length > 0 ? { ...spread(all), all } : undefined
 }
 
-module.exports = { summarize, nextToOriginal, spreadOf }
+module.exports = { summarize, nextToOther, spreadOf }

@@ -13,6 +13,8 @@
  * @property {(resource: string, ttl: number) => Promise<Guarded>} [guard]   acquires a lock that
  *   is renewed until it is released; absent where there is no renewal
  * @property {() => unknown} close
+ * @property {(workload: object) => Promise<object>} [measure]   in place of `tasks/free.js`, where
+ *   acquire and release are not to be had one by one
  *
  * @typedef {object} Guarded
  * @property {() => boolean} isHeld   what the library says, without asking Redis
@@ -26,16 +28,49 @@ const OURS = 'dist-lock'
 /** The one that the ratios compare with. */
 const ORIGINAL = 'dist-lock-2'
 
+/** No library, only a client: floors. */
+const FLOORS = ['ioredis', 'node-redis']
+
+/** No Node.js either: what is left when only Rust and Redis work. */
+const BARE = 'bare-rust'
+
+/** Neither lock nor Redis: what the promises alone take. */
+const PROMISES = 'promises'
+
 /** Other libraries. */
 const PEERS = [
+  'redlock-4',
   'redlock',
   'sesamecare-redlock',
   'redis-semaphore',
   'redlock-universal',
+  'redlock-universal-ioredis',
   'simple-redis-mutex',
   'ioredis-lock',
 ]
 
-const CONTENDERS = [OURS, 'dist-lock-upgraded', ORIGINAL, 'ioredis', 'node-redis', ...PEERS]
+/** Those of them that renew a lock. */
+const RENEWING = [
+  'redlock',
+  'sesamecare-redlock',
+  'redis-semaphore',
+  'redlock-universal',
+  'redlock-universal-ioredis',
+]
 
-module.exports = { CONTENDERS, OURS, ORIGINAL, PEERS }
+/** This package in a program that was written for the original. */
+const UPGRADED = 'dist-lock-upgraded'
+
+const CONTENDERS = [OURS, UPGRADED, ORIGINAL, ...FLOORS, BARE, PROMISES, ...PEERS]
+
+module.exports = {
+  CONTENDERS,
+  OURS,
+  UPGRADED,
+  ORIGINAL,
+  FLOORS,
+  BARE,
+  PROMISES,
+  PEERS,
+  RENEWING,
+}

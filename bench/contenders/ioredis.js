@@ -8,7 +8,11 @@ let client
 let acquireSha
 let releaseSha
 
-/** No library, only its client: a floor under everything that goes through ioredis. */
+/**
+ * No library, only its client: a floor under everything that goes through ioredis. Without its
+ * automatic pipelining, here as in the libraries: that is no faster with a thousand in flight, and
+ * takes half as long again with one.
+ */
 module.exports = {
   name: `no library, ioredis ${version}`,
   async open(url) {

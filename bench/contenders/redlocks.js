@@ -4,14 +4,11 @@ const Redis = require('ioredis')
 const { TTL } = require('./bare-scripts.js')
 const { guardedBy } = require('./guarded.js')
 
-/** What its README shows; it counts tries and would give up after 10, so -1 for the acquire. */
-const SETTINGS = {
-  driftFactor: 0.01,
-  retryCount: 10,
-  retryDelay: 200,
-  retryJitter: 200,
-  automaticExtensionThreshold: 500,
-}
+/** When redlock tries again, as its README shows it: each 200 to 400 ms. */
+const RETRIES = { driftFactor: 0.01, retryDelay: 200, retryJitter: 200 }
+
+/** It counts tries and would give up after 10, so -1 for the acquire. */
+const SETTINGS = { ...RETRIES, retryCount: 10, automaticExtensionThreshold: 500 }
 
 /** A library with the API of redlock 5. */
 function redlockOnIoredis(name, Redlock) {
@@ -32,4 +29,4 @@ function redlockOnIoredis(name, Redlock) {
   }
 }
 
-module.exports = { redlockOnIoredis }
+module.exports = { RETRIES, redlockOnIoredis }

@@ -2,24 +2,15 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
+const { judge } = require('../judge.js')
 const { summarize } = require('../summary.js')
-const { judge } = require('../targets.js')
 const { WORKLOADS } = require('../workloads/index.js')
 const { NAME } = require('./columns.js')
+const { drawPictures } = require('./pictures.js')
+const { updateReadme } = require('./readme.js')
+const { RESULTS, readRuns, writeRuns } = require('./runs.js')
 const { textTable, markdownTable } = require('./table.js')
 const { verdicts } = require('./verdicts.js')
-
-const RESULTS = path.join(__dirname, '..', 'results')
-
-/**
- * What was measured of one workload. All that is shown comes from the samples.
- *
- * @typedef {object} Run
- * @property {object} machine   see `machine.js`
- * @property {{ rounds: number, seconds?: number }} plan
- * @property {number} took   seconds
- * @property {import('../rounds.js').Sample[]} samples
- */
 
 /** Shows what was measured. */
 function printRun(workload, run) {
@@ -35,19 +26,43 @@ function printRun(workload, run) {
 }
 
 /**
- * Writes the same to `results/latest.md`, and every sample to `results/latest.json`; what was not
+ * Writes the same to `results/`, with pictures, and what matters most to the README; what was not
  * measured now stays there as it was.
  */
 function saveRun(workload, run) {
   fs.mkdirSync(RESULTS, { recursive: true })
-  const file = path.join(RESULTS, 'latest.json')
-  const saved = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : {}
-  const all = { ...saved, [workload.name]: run }
+  writeRuns({ ...readRuns(), [workload.name]: run })
+  writeReport()
+}
+
+/** Writes all that is made of what was saved. */
+function writeReport() {
+  const all = readRuns()
   const known = WORKLOADS.filter(({ name }) => all[name])
-  const sections = known.flatMap((workload) => section(workload, all[workload.name]))
-  const kept = Object.fromEntries(known.map(({ name }) => [name, all[name]]))
-  fs.writeFileSync(path.join(RESULTS, 'latest.md'), ['# npm run bench', ...sections, ''].join('\n'))
-  fs.writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`)
+  const runs = Object.fromEntries(known.map(({ name }) => [name, all[name]]))
+  const sections = known.flatMap((workload) => section(workload, runs[workload.name]))
+  const text = ['# npm run bench', '', ...targetSection(known, runs), ...sections, ''].join('\n')
+  fs.writeFileSync(path.join(RESULTS, 'latest.md'), text)
+  updateReadme(runs)
+}
+
+/** All of them, those that were missed first. */
+function targetSection(workloads, runs) {
+  const lines = workloads.flatMap((workload) =>
+    verdicts(workload, judge(workload, runs[workload.name].samples)).map(
+      (line) => `${line.slice(0, 1)} ${workload.title}, ${line.slice(2)}`,
+    ),
+  )
+  const missed = lines.filter((line) => line.startsWith('✗'))
+  const met = lines.filter((line) => !missed.includes(line))
+  return [
+    ...[
+      '## Targets',
+      '',
+      `${met.length} of ${lines.length} are met. In brackets is where the middle`,
+    ],
+    ...['half of the rounds lies.', ...list([...missed, ...met])],
+  ]
 }
 
 function section(workload, run) {
@@ -56,10 +71,13 @@ function section(workload, run) {
     ...markdownTable([NAME, ...workload.columns], rows),
     ...list(failures(rows)),
   ])
-  const targets = verdicts(workload, judge(workload, run.samples))
+  const pictures = drawPictures(workload, run).flatMap((file) => [
+    '',
+    `![${workload.title}](${file})`,
+  ])
   return [
-    ...['', `## ${workload.title}`, '', conditions(run), '', workload.legend, ...tables],
-    ...(targets.length > 0 ? ['', '### Targets', ...list(targets)] : []),
+    ...['', `## ${workload.title}`, '', conditions(run), '', workload.legend],
+    ...[...pictures, ...tables],
   ]
 }
 
@@ -84,4 +102,4 @@ function conditions({ machine, plan, took }) {
   )
 }
 
-module.exports = { printRun, saveRun }
+module.exports = { printRun, saveRun, writeReport }

@@ -21,8 +21,11 @@ const latencies = new Float64Array(2 ** 20)
  * @property {number} p99
  * @property {number} [threadCpu]   microseconds per lock, of the thread that runs JavaScript
  * @property {number} processCpu   microseconds per lock, of the whole process
+ * @property {number} [rss]   bytes of memory the process has afterwards
  */
 async function measure(contender, { inFlight, seconds }) {
+  if (contender.measure) return contender.measure({ inFlight, seconds })
+
   let locks = 0
   const before = cpuTime()
   const started = performance.now()
@@ -47,14 +50,24 @@ async function measure(contender, { inFlight, seconds }) {
     p99: sorted[Math.floor(sorted.length * 0.99)],
     threadCpu: after.thread && (after.thread - before.thread) / locks,
     processCpu: (after.process - before.process) / locks,
+    rss: process.memoryUsage.rss(),
   }
 }
 
-/** As above for a number of locks instead of a time, and without figures. */
-async function run(contender, { inFlight, locks }) {
+/**
+ * As above, once or twice for each lane, and without figures.
+ *
+ * @returns {Promise<number>} how many locks that were, if it can be told
+ */
+async function run(contender, { inFlight }) {
+  if (contender.measure) return undefined
+
+  const locks = inFlight * 2
+  let left = locks
   await inLanes(inFlight, async (resource) => {
-    while (locks-- > 0) await acquireAndRelease(contender, resource)
+    while (left-- > 0) await acquireAndRelease(contender, resource)
   })
+  return locks
 }
 
 async function inLanes(count, lane) {

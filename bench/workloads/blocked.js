@@ -1,7 +1,7 @@
 'use strict'
 
 const { sleep } = require('../clock.js')
-const { CONTENDERS, OURS } = require('../contenders/index.js')
+const { OURS, RENEWING } = require('../contenders/index.js')
 const { withRacers } = require('../racer.js')
 const { value } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
@@ -15,8 +15,6 @@ const TTL = 1000
 /** Milliseconds for a renewal that came too late to be noticed. */
 const LATER = 300
 
-const RENEWING = ['redlock', 'sesamecare-redlock', 'redis-semaphore', 'redlock-universal']
-
 /** A renewed lock whose holder is too busy to renew it, while another process tries to get it. */
 module.exports = {
   name: 'blocked',
@@ -26,13 +24,13 @@ while another process waits for the lock. Only libraries that renew. taken: in h
 other one got it. says held: in how many the library said right after the block, and 0.3 s
 later, that it still holds it: not true where it was taken. remaining: milliseconds that it said
 were left right after the block.`,
-  contenders: CONTENDERS.filter((file) => file === OURS || RENEWING.includes(file)),
+  contenders: [OURS, ...RENEWING],
   sizes: SIZES,
   sizeTitle: (size) => `Blocked for ${size} s`,
-  full: { rounds: 3 },
+  full: { rounds: 2 },
   quick: { rounds: 1 },
   measureRound: (redis, plan) =>
-    eachInTurn(SIZES, plan, (contender, seconds) => measureOne(redis, contender, seconds)),
+    eachInTurn(plan, (contender, seconds) => measureOne(redis, contender, seconds)),
   columns: [
     value('taken', 'isTaken', outOf),
     value('says held', 'saysHeld', outOf),

@@ -7,28 +7,38 @@ const { value, ratio } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
 const { countCommands } = require('../server-cost.js')
 
-/** How many wait for the lock, in one process. */
-const SIZES = [10, 100, 1000]
+/** How many want the lock, in one process: all but one of them wait. */
+const SIZES = [2, 10, 100, 1000]
 
 /** How long they have been at it before they count, in parts of the time that is measured. */
 const WARM_UP = 0.4
 
+/** How long their commands are counted, likewise. */
+const COUNTED = 0.4
+
 /** One key that many callers of one process want over and over. */
 module.exports = {
   name: 'crowd',
-  title: 'One key, many waiters of one process',
-  legend: `Each waiter acquires, releases at once and acquires again; medians of the rounds.
-hand-offs/s: grants to another waiter than the one before; where waiters poll, most go to the one
+  title: 'One key, many callers of one process',
+  legend: `Each caller acquires, releases at once and acquires again; medians of the rounds.
+hand-offs/s: grants to another caller than the one before; where waiters poll, most go to the one
 that has just released. p50, p99: of hand-offs, from just before release is called until the other
 has the lock. commands: sent to the server per grant, in a run of their own. served: how many of
-the waiters had the lock at all. jumped: grants past somebody who had called acquire earlier.`,
+the callers had the lock at all. jumped: grants past somebody who had called acquire earlier.`,
   contenders: [OURS, ORIGINAL, ...PEERS],
   sizes: SIZES,
-  sizeTitle: (size) => `${size} waiters`,
-  full: { rounds: 7, seconds: 1 },
-  quick: { rounds: 3, seconds: 0.3 },
+  sizeTitle: (size) => `${size} callers`,
+  full: { rounds: 4, seconds: 0.4 },
+  quick: { rounds: 1, seconds: 0.3 },
+  check: {
+    rounds: 5,
+    seconds: 0.5,
+    sizes: [10, 1000],
+    contenders: [OURS, ORIGINAL],
+    figures: [{ says: 'grants/s', figure: 'rate', isBetter: 'more' }],
+  },
   measureRound: (redis, plan) =>
-    eachInTurn(SIZES, plan, (contender, waiters) => measureOne(redis, contender, waiters, plan)),
+    eachInTurn(plan, (contender, waiters) => measureOne(redis, contender, waiters, plan)),
   columns: [
     value('grants/s', 'rate', (number) => Math.round(number).toLocaleString('en')),
     value('hand-offs/s', 'handoffs', (number) => Math.round(number).toLocaleString('en')),
@@ -52,12 +62,11 @@ function measureOne(redis, contender, waiters, { seconds }) {
     const crowd = { resource: 'bench', waiters, warmUp: seconds * WARM_UP, seconds }
     const figures = await racer.ask('crowd', crowd)
 
-    // They go on as before. MONITOR slows the server down, so it is not asked during the above.
-    let grants = 0
-    const commands = await countCommands(redis, async () => {
+    // They go on as before.
+    const { commands, result: grants } = await countCommands(redis, async () => {
       const before = await racer.ask('countGrants')
-      await sleep(seconds * 1000)
-      grants = (await racer.ask('countGrants')) - before
+      await sleep(seconds * COUNTED * 1000)
+      return (await racer.ask('countGrants')) - before
     })
     return { ...figures, commands: grants > 0 ? commands / grants : undefined }
   })
