@@ -184,6 +184,26 @@ for (const kind of clientKinds) {
   }
 }
 
+for (const name of ['redis-5', 'redis-6', 'redis-client-5', 'redis-client-6']) {
+  test(`${name}: speaking RESP 3, connected or not, it gives locks that are waited for`, async (t) => {
+    const { createClient } = require(name)
+    const client = createClient({ url: redis.url, database: 2, RESP: 3 })
+    t.after(() => client.isOpen && client.destroy())
+    await assertLocksAt(redis, 2, '', distLock(client))
+    await client.connect()
+    const locks = distLock(client)
+    await assertLocksAt(redis, 2, '', locks)
+    const resource = newResource()
+
+    const lock = await locks.acquire(resource)
+    const waiting = distLock(client, { connectTimeout: 9000 }).acquire(resource)
+    assert.equal(await lock.release(), true)
+
+    assert.equal(await (await waiting).release(), true)
+    assert.equal((await client.hGetAll('nothing')).id, undefined, 'the client still works')
+  })
+}
+
 test('managers share one connection, of all clients with equal settings', async (t) => {
   const own = await startRedis(t)
   const address = { host: '127.0.0.1', port: own.port }

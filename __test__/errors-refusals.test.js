@@ -174,6 +174,26 @@ test('a primary that becomes a replica refuses to write, and is asked again once
   assert.equal((await locks.acquire('a')).owner, '')
 })
 
+test('a read-only replica lets look, and refuses the rest at once, saying READONLY', async (t) => {
+  const primary = await startRedis(t, { args: ['--repl-diskless-sync-delay', '0'] })
+  const replica = await startRedis(t, { replicaOf: primary })
+  const isInStep = async () => /master_link_status:up/.test(await replica.command('INFO'))
+  await eventually(isInStep, 'in step with its primary')
+  const lock = await distLock(primary.url).acquire('held')
+  const locks = distLock(replica.url, LIMITS)
+
+  for (const call of [locks.acquire('a'), locks.acquire('a', { timeout: 0 })]) {
+    const details = { redisCode: 'READONLY', cause: 'READONLY', resource: 'a' }
+    assertLockError(await failure(call, 500), { code: 'ERR_LOCK_REDIS', ...details })
+  }
+  const release = locks.releaseLock('held', lock.id)
+  assert.equal((await failure(release, 500)).redisCode, 'READONLY')
+
+  const seen = async () => (await locks.getAcquiredLock('held'))?.id === lock.id
+  await eventually(seen, 'the lock in the replica')
+  assert.equal(await lock.release(), true)
+})
+
 test('a server that is out of memory refuses to lock, and still lets go', async (t) => {
   const redis = await startRedis(t)
   const locks = distLock(redis.url, LIMITS)
