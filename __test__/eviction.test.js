@@ -6,8 +6,8 @@ const assert = require('node:assert/strict')
 const { after, before, test } = require('node:test')
 const distLock = require('..')
 const { runChild } = require('./support/child.js')
+const { startGateway } = require('./support/gateway.js')
 const { eventually } = require('./support/outcome.js')
-const { startProxy } = require('./support/proxy.js')
 const { startRedis } = require('./support/redis.js')
 
 const EVICTING = [
@@ -94,18 +94,18 @@ test('many calls at a time hear of it, too, over the connection that they share'
   await eventually(() => warningsOf(other.path).length > 0, 'a warning')
 })
 
-test('a server that does not answer that question gives locks', async (t) => {
-  const other = await startRedis(t, { args: [...LIMITED, 'allkeys-lru'] })
-  const proxy = await startProxy(t, other)
-  const locks = distLock(proxy.url, { commandTimeout: 300 })
-  proxy.on('request', (bytes) => {
-    // The question comes behind the first step, whose answer gets through.
-    if (bytes.includes('INFO')) proxy.once('reply', () => (proxy.mode = 'swallow replies'))
-  })
+test('a gateway that hangs up on that question is asked once, and gives locks', async (t) => {
+  const gateway = await startGateway(t, redis, ([name]) =>
+    name === 'INFO' ? 'hang up' : undefined,
+  )
+  const locks = distLock(gateway.url)
 
   assert.equal(await locks.getAcquiredLock('a'), null)
-  proxy.mode = 'pass'
+  const hungUp = () => gateway.seen.includes('INFO')
+  await eventually(hungUp, 'the question')
   assert.equal(await (await locks.acquire('a')).release(), true)
+
+  assert.equal(gateway.seen.filter((name) => name === 'INFO').length, 1)
 })
 
 /** What a process of its own writes when it and three threads use a server. */

@@ -10,7 +10,9 @@ const { assertLockError, failure } = require('./support/outcome.js')
 const { startGateway } = require('./support/gateway.js')
 const { startRedis } = require('./support/redis.js')
 
-const LIMITS = { connectTimeout: 2000, commandTimeout: 2000, retryDelay: 5 }
+const LIMITS = { retryDelay: 5 }
+/** What is said at once does not wait for `connectTimeout`. */
+const AT_ONCE = 4000
 
 let redis
 const starting = startRedis({ after })
@@ -25,7 +27,7 @@ async function assertLocks(locks) {
   assert.equal((await locks.getAcquiredLock(resource)).owner, 'me')
   assert.equal(await lock.extend(60000), true)
   const waiting = Array.from({ length: 3 }, () => locks.acquire(resource))
-  assert.equal(await locks.acquire(resource, { timeout: 20 }), false)
+  assert.equal(await locks.acquire(resource, { maxRetries: 1 }), false)
   assert.equal(await lock.release(), true)
   const released = waiting.map(async (waiter) => (await waiter).release())
   assert.deepEqual(await Promise.all(released), [true, true, true])
@@ -43,7 +45,7 @@ async function behind(t, refused, refusal = unknown) {
   return { locks: distLock(gateway.url, LIMITS), gateway }
 }
 
-describe('with a queue all the same, where a gateway does not know', { concurrency: 4 }, () => {
+describe('with a queue all the same, where a gateway does not know', () => {
   for (const refused of [
     ['SCRIPT'],
     ['CLIENT'],
@@ -68,7 +70,7 @@ describe('with a queue all the same, where a gateway does not know', { concurren
   }
 })
 
-describe('without a queue, and info says why, where a gateway', { concurrency: 4 }, () => {
+describe('without a queue, and info says why, where a gateway', () => {
   const cases = {
     'does not know SUBSCRIBE': [['SUBSCRIBE'], unknown, /unknown command 'SUBSCRIBE'/],
     'hangs up on SUBSCRIBE': [['SUBSCRIBE'], () => 'hang up', /hung up/],
@@ -98,7 +100,7 @@ test('a server that does not know PUBLISH has no queue, and says so', async (t) 
   assert.equal(reason, 'ERR unknown command: PUBLISH')
 })
 
-describe('there is no lock, and it is said what is missing, where', { concurrency: 4 }, () => {
+describe('there is no lock, and it is said what is missing, where', () => {
   for (const refused of [
     ['EVAL', 'EVALSHA'],
     ['EVAL', 'EVALSHA', 'SCRIPT'],
@@ -107,7 +109,7 @@ describe('there is no lock, and it is said what is missing, where', { concurrenc
       const { locks } = await behind(t, refused)
 
       const calls = [locks.acquire('a'), locks.acquire('b'), locks.releaseLock('a', 'x')]
-      const errors = await Promise.all(calls.map((call) => failure(call, 1000)))
+      const errors = await Promise.all(calls.map((call) => failure(call, AT_ONCE)))
 
       for (const [at, resource] of ['a', 'b', 'a'].entries()) {
         const code = 'ERR_LOCK_UNSUPPORTED'
@@ -124,7 +126,7 @@ describe('there is no lock, and it is said what is missing, where', { concurrenc
     const args = ['EVAL', 'EVALSHA'].flatMap((name) => ['--rename-command', name, `my-${name}`])
     const server = await startRedis(t, { args })
 
-    const error = await failure(distLock(server.url, LIMITS).acquire('a'), 1000)
+    const error = await failure(distLock(server.url, LIMITS).acquire('a'), AT_ONCE)
 
     assertLockError(error, { code: 'ERR_LOCK_UNSUPPORTED', cause: /'EVAL'/, resource: 'a' })
   })
@@ -132,7 +134,7 @@ describe('there is no lock, and it is said what is missing, where', { concurrenc
   test('HMGET has another name and somebody looks', async (t) => {
     const server = await startRedis(t, { args: ['--rename-command', 'HMGET', 'my-hmget'] })
 
-    const error = await failure(distLock(server.url, LIMITS).getAcquiredLock('a'), 1000)
+    const error = await failure(distLock(server.url, LIMITS).getAcquiredLock('a'), AT_ONCE)
 
     assertLockError(error, { code: 'ERR_LOCK_UNSUPPORTED', cause: /'HMGET'/, resource: 'a' })
   })
@@ -146,7 +148,7 @@ test('a server with a single database is asked for no other', async (t) => {
 
   await assertLocks(distLock(gateway.url, LIMITS))
 
-  const error = await failure(distLock(`${gateway.url}/1`, LIMITS).acquire('a'), 1000)
+  const error = await failure(distLock(`${gateway.url}/1`, LIMITS).acquire('a'), AT_ONCE)
   assertLockError(error, {
     code: 'ERR_LOCK_REDIS',
     redisCode: 'ERR',

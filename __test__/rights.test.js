@@ -35,7 +35,7 @@ async function locksOf(rules, ...without) {
   const args = left.join(' ').match(/\(.*\)|\S+/g)
   await redis.command('ACL', 'SETUSER', username, ...args)
   const settings = { host: redis.host, port: redis.port, username, password: 'password' }
-  return distLock(settings, { connectTimeout: 2000, retryDelay: 5 })
+  return distLock(settings, { retryDelay: 5 })
 }
 
 /** A lock of version 2's on a resource. */
@@ -53,7 +53,7 @@ async function assertLocks(locks) {
   const lock = await locks.acquire(resource, { owner: 'me' })
   assert.equal((await locks.getAcquiredLock(resource)).owner, 'me')
   assert.equal(await lock.extend(60000), true)
-  assert.equal(await locks.acquire(resource, { timeout: 10 }), false)
+  assert.equal(await locks.acquire(resource, { maxRetries: 1 }), false)
   const waiting = [locks, others, locks, others].map((from) => from.acquire(resource))
   assert.equal(await lock.extend(59000), true)
   assert.equal(await lock.release(), true)
