@@ -6,6 +6,7 @@
  * dist-lock:release    ReleaseMessage      a release was answered, or failed
  * dist-lock:extend     ExtendMessage       an extend was answered, or failed
  * dist-lock:lost       LostMessage         a lock ended without being released
+ * dist-lock:connection ConnectionMessage   a server is reached, or is not any more
  *
  * tracing:dist-lock:acquire:start, :end, :asyncStart, :asyncEnd, :error     AcquireContext
  * ```
@@ -101,6 +102,18 @@ export interface LostMessage {
 
   /** `taken`: Redis does not know it any more. `over`: its time is, and nobody can say more. */
   reason: 'taken' | 'over'
+}
+
+/** What is published on `dist-lock:connection`, in every thread, when a server's state changes. */
+export interface ConnectionMessage {
+  /** Its host and port, or its path. */
+  server: string
+
+  /** `disconnected`: a connection broke, or none can be opened; it is tried again when it is needed. */
+  state: 'connected' | 'disconnected'
+
+  /** With `disconnected`, why. */
+  reason: string | undefined
 }
 
 /** The context of the tracing channel `dist-lock:acquire`: one object for all events of a call. */

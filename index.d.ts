@@ -439,6 +439,7 @@ declare namespace distLock {
   type ReleaseMessage = diagnostics.ReleaseMessage
   type ExtendMessage = diagnostics.ExtendMessage
   type LostMessage = diagnostics.LostMessage
+  type ConnectionMessage = diagnostics.ConnectionMessage
 
   /**
    * Redis failed, or there was no way to ask it. A taken lock is never an error.

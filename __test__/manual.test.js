@@ -60,7 +60,7 @@ test('every count in diagnostics.d.ts is told, and no other', () => {
 
 test('every property of a message in diagnostics.d.ts is told, and no other', async (t) => {
   const told = {}
-  for (const name of ['grant', 'release', 'extend', 'lost', 'tracing']) {
+  for (const name of ['grant', 'release', 'extend', 'lost', 'connection', 'tracing']) {
     const channel = name === 'tracing' ? 'tracing:dist-lock:acquire:asyncEnd' : `dist-lock:${name}`
     const listen = (message) => Object.assign((told[name] ??= {}), message)
     channels.subscribe(channel, listen)
@@ -76,12 +76,16 @@ test('every property of a message in diagnostics.d.ts is told, and no other', as
   await assert.rejects(locks.acquire('a'))
   await assert.rejects(locks.extendLock('a', 'id', 1))
   await assert.rejects(locks.releaseLock('a', 'id'))
+  const nowhere = distLock('redis://127.0.0.1:1', { connectTimeout: 10 })
+  await assert.rejects(nowhere.acquire('a'))
+  await eventually(() => told.connection, 'no connection')
 
   const types = {
     grant: 'GrantMessage',
     release: 'ReleaseMessage',
     extend: 'ExtendMessage',
     lost: 'LostMessage',
+    connection: 'ConnectionMessage',
     tracing: 'AcquireContext',
   }
   for (const [name, type] of Object.entries(types))

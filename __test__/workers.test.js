@@ -147,7 +147,7 @@ test('a worker terminated while completions stream into it does not crash the pr
         say('started')
         for (;;) {
           const calls = Array.from({ length: 1000 }, (_, at) =>
-            locks.acquire(`stream${at}`, { ttl: 50, maxRetries: 0 }).then((lock) => {
+            locks.acquire(`stream${at}`, { ttl: 1000, maxRetries: 0 }).then((lock) => {
               if (lock) return lock.release()
             }),
           )
@@ -226,12 +226,12 @@ test('process.exit() with calls under way in several threads does not crash', as
     const locks = distLock(url)
     const start = ({ distLock, say, url }) => {
       const locks = distLock(url)
-      for (let at = 0; at < 500; at++) locks.acquire(`exit${at}`, { ttl: 100 })
+      for (let at = 0; at < 500; at++) locks.acquire(`exit${at}`, { ttl: 2000 })
       say('started')
     }
     const workers = [1, 2, 3].map(() => thread({ url }, start))
     await Promise.all(workers.map((worker) => worker.heard('started')))
-    for (let at = 0; at < 500; at++) locks.acquire(`exit${at}`, { ttl: 100 })
+    for (let at = 0; at < 500; at++) locks.acquire(`exit${at}`, { ttl: 2000 })
     await locks.getAcquiredLock('a round trip')
     process.exit(7)
   })

@@ -18,8 +18,8 @@ const ROOM = 128
 
 /** Outcomes; the others, nobody holds it and cancelled, say nothing more. */
 const [GRANTED, NO, YES, HELD, ASK, FAILED] = [1, 2, 3, 4, 7, 8]
-/** Of two questions, of a lock that is watched, of a direct link, and of what people should know. */
-const [MODE, DESCRIBED, ENDED, OPENED, NOTICE] = [10, 13, 9, 11, 12]
+/** Of two questions, of a lock that is watched, of a direct link, of what people and programs should know. */
+const [MODE, DESCRIBED, ENDED, OPENED, NOTICE, EVENT] = [10, 13, 9, 11, 12, 14]
 
 const native = new NativeEngine(drain, canReadDirectly)
 const links = new Links(native, (link, bytes, count) => {
@@ -79,7 +79,8 @@ function take(all) {
       else if (outcome === ASK) askForCredentials(numbers[at], numbers[at + 2])
       else if (outcome === ENDED) ended(numbers[at], numbers[at + 2])
       else if (outcome === OPENED) links.attach(numbers[at])
-      else notices.tell(...[0, 1, 2].map((n) => text(at, n)))
+      else if (outcome === NOTICE) notices.tell(...[0, 1, 2].map((n) => text(at, n)))
+      else notices.connection(text(at, 0), numbers[at + 2] === 1, text(at, 1))
     }
     if (count < ROOM) break
     texts = native.drain(numbers)
@@ -90,7 +91,13 @@ function take(all) {
 
 /** Whether a call ends with this outcome. */
 function isEnd(outcome) {
-  return outcome !== ASK && outcome !== ENDED && outcome !== OPENED && outcome !== NOTICE
+  return (
+    outcome !== ASK &&
+    outcome !== ENDED &&
+    outcome !== OPENED &&
+    outcome !== NOTICE &&
+    outcome !== EVENT
+  )
 }
 
 function complete(number, at) {

@@ -1,5 +1,7 @@
 'use strict'
 
+const channels = require('./diagnostics/channels.js')
+
 /**
  * Tells the program what it should know besides the answers to its calls; `src/notice.rs` sees to it
  * that each is told once in a process.
@@ -12,4 +14,11 @@ function tell(code, message, advice) {
   process.emitWarning(message, { type: 'DistLockWarning', code, detail: advice })
 }
 
-module.exports = { tell }
+/** A server is reached, or is not any more. */
+function connection(server, isConnected, reason) {
+  if (!channels.connection.hasSubscribers) return
+  const state = isConnected ? 'connected' : 'disconnected'
+  channels.connection.publish({ server, state, reason })
+}
+
+module.exports = { connection, tell }

@@ -12,6 +12,7 @@ use crate::early::Early;
 use crate::error::{Error, Result};
 use crate::id;
 use crate::lease::Grant;
+use crate::notice::{self, Notice};
 use crate::waiting::Waiting;
 
 /// Pauses between two tries to undo grow by this factor: a lost attempt can reach the server
@@ -121,6 +122,8 @@ impl<B: Backend> Claim<B> {
             Ok(Acquired::Held(token)) => {
                 let grant = Grant { token, since: sent, ttl: self.waiter.ttl };
                 if grant.valid_until().is_over() {
+                    let took = Moment::now() - sent;
+                    notice::tell(Notice::ShortTtl { ttl: self.waiter.ttl, took });
                     self.give_back();
                     return Ok(Attempt::Taken);
                 }

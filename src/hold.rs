@@ -74,6 +74,8 @@ pub struct Due {
     pub ttl: Duration,
     /// Before it is sent.
     pub sent: Moment,
+    /// The longest hold, if this ttl ends with it.
+    pub ends_with: Option<Duration>,
     asked: u64,
 }
 
@@ -268,7 +270,10 @@ impl Hold {
         // It may be less than it was.
         self.valid_until = self.valid_until.min(now + lease(ttl));
         self.renewing = Some((now, ttl));
-        Some(Due { id: id.clone(), key: self.key.clone(), ttl, sent: now, asked: self.asked })
+        let max_hold = self.renewal.as_ref().and_then(|renewal| renewal.max_hold);
+        let ends_with = max_hold.filter(|_| ttl < self.ttl);
+        let (id, key) = (id.clone(), self.key.clone());
+        Some(Due { id, key, ttl, sent: now, ends_with, asked: self.asked })
     }
 
     /// The store did what was due. `false`: too late, its end was told.

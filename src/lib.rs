@@ -18,7 +18,8 @@
 //!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them
 //!   * [`patience`]: how long trouble with the server is borne
 //!   * [`schedule`]: when an acquire tries again and when it stops
-//!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with
+//!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with; [`clock_watch`]:
+//!     whether the store's clock is set
 //! * [`backend`]: the atomic steps, in Redis or in memory
 //! * [`notice`]: what a program should know besides answers
 //! * [`key`], [`error`], [`id`]: words used by all of them
@@ -28,6 +29,7 @@
 pub mod backend;
 pub mod claim;
 pub mod clock;
+pub mod clock_watch;
 pub mod early;
 pub mod error;
 pub mod hold;

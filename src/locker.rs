@@ -8,11 +8,14 @@ use tokio::time::Instant;
 
 use crate::backend::{Backend, Holder, Mode, Text, Token, Waiter};
 use crate::claim::{self, Attempt, Claim};
+use crate::clock::Moment;
+use crate::clock_watch::{ClockWatch, Step};
 use crate::early::EarlyCallers;
 use crate::error::{Error, Result};
 use crate::hold::Hold;
 use crate::holds::{End, Holds, Past, Renewal};
 use crate::lease::Grant;
+use crate::notice::{self, Notice};
 use crate::patience::{Patience, Trouble};
 use crate::polling::Polling;
 use crate::renewal;
@@ -61,6 +64,7 @@ pub struct Locker<B: Backend> {
     pub(crate) polls: AtomicBool,
     pub(crate) early: EarlyCallers,
     pub(crate) patience: Duration,
+    clock: ClockWatch,
     waiting_task: OnceLock<Task>,
     renewal_task: OnceLock<Task>,
 }
@@ -76,6 +80,7 @@ impl<B: Backend> Locker<B> {
             polls: AtomicBool::new(false),
             early: EarlyCallers::default(),
             patience,
+            clock: ClockWatch::default(),
             waiting_task: OnceLock::new(),
             renewal_task: OnceLock::new(),
         }
@@ -275,10 +280,29 @@ impl<B: Backend> Locker<B> {
         let Waiter { id, ttl, .. } = claim.waiter();
         let waited = schedule.elapsed();
         let granted = schedule.started() + waited;
+        if attempts == 1 {
+            self.look_at_times(&grant, *ttl, waited);
+        }
         let hold = Hold::new(claim.key().clone(), &grant, granted, *ttl, group, renewal);
         self.holds.add(id, hold);
         self.look_after_holds();
         Lock { id: claim.keep(), token: grant.token, attempts, waited }
+    }
+
+    /// A grant of the first attempt tells how far away the store is, and what its clock says. The
+    /// attempt was sent at `grant.since`, and the call began not later.
+    fn look_at_times(&self, grant: &Grant, ttl: Duration, waited: Duration) {
+        if let Some(token) = grant.token
+            && let Some(Step { by, forward }) = self.clock.read(grant.since, waited, token)
+        {
+            notice::tell(Notice::ClockStep { by, forward });
+        }
+        if waited > ttl / 2 {
+            let took = Moment::now() - grant.since;
+            if took > ttl / 2 {
+                notice::tell(Notice::ShortTtl { ttl, took });
+            }
+        }
     }
 
     fn look_after_holds(&self) {

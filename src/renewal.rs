@@ -13,6 +13,7 @@ use crate::backend::{Backend, Text, Waiter};
 use crate::claim;
 use crate::error::Result;
 use crate::holds::{Due, End, Holds};
+use crate::notice::{self, Notice};
 use crate::waiting::Waiting;
 
 /// While something is due, the clock is looked at this often: a timer does not count the time that
@@ -28,6 +29,9 @@ pub async fn run<B: Backend>(holds: Arc<Holds>, waiting: Arc<Waiting<B>>) {
     let mut doubted = FuturesUnordered::new();
     loop {
         for due in holds.take_due() {
+            if let Some(max_hold) = due.ends_with {
+                notice::tell(Notice::MaxHold { key: due.key.clone(), max_hold });
+            }
             told.push(tell(&waiting, due));
         }
         let next = holds.next_due().map(|next| next.left().min(LOOK));

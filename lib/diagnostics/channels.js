@@ -10,6 +10,7 @@ const grant = channel('dist-lock:grant')
 const release = channel('dist-lock:release')
 const extend = channel('dist-lock:extend')
 const lost = channel('dist-lock:lost')
+const connection = channel('dist-lock:connection')
 
 /** What `tracingChannel('dist-lock:acquire')` is made of; Node has that function since 18.19 only. */
 const acquire = Object.fromEntries(
@@ -19,4 +20,4 @@ const acquire = Object.fromEntries(
   ]),
 )
 
-module.exports = { acquire, extend, grant, lost, release }
+module.exports = { acquire, connection, extend, grant, lost, release }

@@ -8,7 +8,7 @@ use crate::backend::{Holder, Mode, Store, Token};
 use crate::error::{Error, Result};
 use crate::holds::{End, Past};
 use crate::locker::{Lock, Locker};
-use crate::notice::Notice;
+use crate::notice::{Event, Notice};
 
 /// The numbers of one completion: the call's number, the outcome, three values, and the
 /// lengths of four texts in UTF-16 units, −1 for a text that is absent. `lib/engine.js` reads them.
@@ -51,6 +51,8 @@ pub enum Outcome {
     },
     /// Not the end of a call: something people should know.
     Notice(Notice),
+    /// Not the end of a call: something programs may want to hear of.
+    Event(Event),
     /// Not the end of a call: the direct link with that number waits to be attached.
     Opened,
 }
@@ -80,7 +82,11 @@ impl Outcome {
     pub fn is_end_of_call(&self) -> bool {
         !matches!(
             self,
-            Outcome::Ask { .. } | Outcome::Ended(_) | Outcome::Notice(_) | Outcome::Opened
+            Outcome::Ask { .. }
+                | Outcome::Ended(_)
+                | Outcome::Notice(_)
+                | Outcome::Event(_)
+                | Outcome::Opened
         )
     }
 
@@ -172,6 +178,11 @@ impl Completion {
                 outcome = 13;
                 values = [0.0; 3];
                 written = [description.as_deref(), None, None, None];
+            }
+            Outcome::Event(Event::Connection { server, is_connected, reason }) => {
+                outcome = 14;
+                values = [f64::from(u8::from(*is_connected)), 0.0, 0.0];
+                written = [Some(server), reason.as_deref(), None, None];
             }
             Outcome::Notice(notice) => {
                 let message = notice.to_string();

@@ -18,7 +18,7 @@ use super::submission::Owner;
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error, Result};
 use crate::holds::End;
-use crate::notice::{self, Listen, Notice};
+use crate::notice::{self, Event, Listen, Notice};
 
 /// Wakes the environment's event loop.
 pub type Waker = ThreadsafeFunction<(), (), (), Status, false>;
@@ -322,6 +322,11 @@ impl Listen for Environment {
         let outcome = Outcome::Notice(notice.clone());
         self.post(mailbox, Completion { call: 0, outcome });
         is_open
+    }
+
+    fn event(self: Arc<Self>, event: &Event) {
+        let outcome = Outcome::Event(event.clone());
+        self.post(lock(&self.mailbox), Completion { call: 0, outcome });
     }
 }
 

@@ -164,7 +164,9 @@ impl Worker {
         {
             return Ok(link.clone());
         }
-        self.link = None;
+        if self.link.take().is_some() {
+            self.opener.reach().lost("the connection broke");
+        }
         self.connected.store(false, Ordering::Relaxed);
         let link = self.opener.link(&mut self.next_try).await?;
         self.connected.store(true, Ordering::Relaxed);

@@ -200,7 +200,10 @@ impl Direct {
         match wire.receive(bytes) {
             Ok(false) => {}
             Ok(true) => drop(tokio::spawn(self.clone().send_on())),
-            Err(cause) => return lose(state, cause),
+            Err(cause) => {
+                self.opener.reach().lost(&cause.message);
+                return lose(state, cause);
+            }
         }
         if state.is_retired && state.is_quiet() {
             lose(state, Cause::new("the connection was closed"));
@@ -211,6 +214,7 @@ impl Direct {
     pub fn hang_up(&self, cause: Cause) {
         let state = self.state();
         if matches!(state.phase, Phase::Open(_)) {
+            self.opener.reach().lost(&cause.message);
             lose(state, cause);
         }
     }

@@ -24,12 +24,18 @@ pub async fn subscribe(opener: &Opener) -> Result<Messages> {
     let (stream, left) = opener.subscribed(subscribe).await?;
     let (sender, messages) = unbounded_channel();
     let pushes = Pushes::over(stream, opener.command_timeout());
-    tokio::spawn(pump(pushes, left, sender));
+    let reach = opener.reach().clone();
+    tokio::spawn(async move {
+        pump(pushes, left, &sender).await;
+        if !sender.is_closed() {
+            reach.lost("the connection for messages broke");
+        }
+    });
     Ok(messages)
 }
 
 /// Hands on what comes until the connection is lost, its server left, or nobody listens.
-async fn pump(mut pushes: Pushes, mut left: Left, listener: UnboundedSender<Message>) {
+async fn pump(mut pushes: Pushes, mut left: Left, listener: &UnboundedSender<Message>) {
     loop {
         let payload = select! {
             payload = pushes.next() => payload,

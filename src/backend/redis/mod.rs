@@ -19,6 +19,7 @@ mod messages;
 mod opener;
 mod primary;
 mod pushes;
+mod reach;
 mod reply;
 mod script;
 mod sentinel;

@@ -1,6 +1,6 @@
 //! How connections to one server are made, and how often that is tried.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::greeting::{self, Greeting};
 use super::link::Link;
 use super::primary::{Left, Primary};
+use super::reach::Reach;
 use super::script::Dialect;
 use super::server::Server;
 use super::settings::{Credentials, Endpoint, Login, Settings, Target};
@@ -33,6 +34,7 @@ pub struct Opener {
     /// The name under which our waiters queue.
     process: Text,
     server: Server,
+    reach: Arc<Reach>,
     /// A server that one connection cannot reach is not there for another either.
     not_before: Mutex<Instant>,
 }
@@ -53,6 +55,7 @@ impl Opener {
         Ok(Opener {
             encryption: Encryption::new(settings.tls.as_ref())?,
             primary: Primary::new(&settings.target, settings.command_timeout)?,
+            reach: Arc::new(Reach::new(settings.target.to_string())),
             settings,
             process: id::unique(),
             server: Server::default(),
@@ -73,6 +76,11 @@ impl Opener {
     /// Which server is meant.
     pub fn target(&self) -> &Target {
         &self.settings.target
+    }
+
+    /// Who is told whether it is reached.
+    pub fn reach(&self) -> &Arc<Reach> {
+        &self.reach
     }
 
     /// How scripts are sent to the server; `in_full`: with their text.
@@ -147,7 +155,9 @@ impl Opener {
 
     /// Opens a connection on which `subscribe` was said.
     pub async fn subscribed(&self, subscribe: Cmd) -> Result<(Box<dyn Stream>, Left)> {
-        self.asked(subscribe).await.map(|(stream, left, _)| (stream, left))
+        let opened = self.asked(subscribe).await.map(|(stream, left, _)| (stream, left));
+        self.note(&opened);
+        opened
     }
 
     /// What the server says of itself; asked over a connection of its own, which a server that
@@ -211,11 +221,21 @@ impl Opener {
         let limit = self.settings.connect_timeout;
         let opened = timeout(limit, open).await;
         let opened = opened.unwrap_or_else(|_| Err(self.settings.no_connection_within(limit)));
+        self.note(&opened);
         next.0 = Instant::now() + BETWEEN_TRIES;
         if opened.is_err() {
             *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = next.0;
         }
         opened
+    }
+
+    /// Who may not do something here has reached it all the same.
+    fn note<T>(&self, opened: &Result<T>) {
+        match opened {
+            Ok(_) => self.reach.opened(),
+            Err(Error::Redis { .. }) => {}
+            Err(error) => self.reach.lost(error),
+        }
     }
 
     async fn login(&self) -> Result<Option<Login>> {
