@@ -10,6 +10,7 @@ use crate::backend::{Text, Token};
 use crate::clock::Moment;
 use crate::hold::Hold;
 pub use crate::hold::{Due, End, Extending, OnEnd, Past, Renewal, State};
+use crate::id_hash::BuildIdHasher;
 
 /// The locks this process holds, by id.
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ pub struct Holds {
 
 #[derive(Debug, Default)]
 struct Table {
-    by_id: HashMap<Text, Hold>,
+    by_id: HashMap<Text, Hold, BuildIdHasher>,
     due: BTreeSet<(Moment, Text)>,
     /// When there are more holds than this, those that are over are swept out.
     sweep_above: usize,

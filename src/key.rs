@@ -14,12 +14,22 @@ const SLOTS: usize = 16384;
 /// same slot, whatever braces there are in the name, and no other lock has the same: what follows
 /// the colon differs from case to case.
 pub fn queue(lock: &str) -> String {
-    match tag(lock) {
-        Some(_) => format!("{QUEUE}:{lock}"),
+    // Not with `format!`, which would be an eighth of what Rust does for a step.
+    let mut queue = String::with_capacity(QUEUE.len() + lock.len() + 2);
+    queue.push_str(QUEUE);
+    if !lock.bytes().any(|byte| byte == b'}') {
         // The first brace that closes is ours.
-        None if !lock.contains('}') => format!("{QUEUE}{{{lock}}}"),
-        None => format!("{QUEUE}#{{{}}}:{lock}", TAGS[slot(lock)]),
+        queue.push('{');
+        queue.push_str(lock);
+        queue.push('}');
+        return queue;
     }
+    if tag(lock).is_none() {
+        queue.push_str(&format!("#{{{}}}", TAGS[slot(lock)]));
+    }
+    queue.push(':');
+    queue.push_str(lock);
+    queue
 }
 
 /// The part of a key that decides its slot, if that is not the whole key: between the first `{`

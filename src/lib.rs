@@ -35,6 +35,7 @@ pub mod error;
 pub mod hold;
 pub mod holds;
 pub mod id;
+mod id_hash;
 pub mod key;
 pub mod lease;
 pub mod line;
