@@ -11,7 +11,7 @@ use super::environment::{Environment, Waker};
 use super::home;
 use super::runtime::{self, Command};
 use super::settings::ConnectionSettings;
-use super::submission::{self, Submission};
+use super::submission::{self, Lockers, Submission, Submissions};
 use crate::backend::Store;
 use crate::backend::redis::direct::{self, Direct};
 use crate::backend::redis::settings::Login;
@@ -99,14 +99,20 @@ impl NativeEngine {
     /// Starts `count` calls, whose numbers and texts `lib/outbox.js` wrote.
     #[napi(catch_unwind)]
     pub fn submit(&self, env: Env, numbers: Float64ArraySlice, count: u32, texts: String) {
+        let numbers = &numbers[..count as usize * submission::FIELDS];
+        self.environment.expect(&env, count);
+        let owner = self.environment.owner();
+        if count > MOST_DIRECT
+            && let Some(lockers) = self.quiet(submission::lockers(numbers))
+        {
+            let calls = Submissions { numbers: numbers.to_vec(), texts, owner, lockers };
+            return runtime::send(self.environment.clone(), vec![Command::Calls(calls)]);
+        }
         let _runtime = runtime::handle().enter();
         let mut commands = Vec::new();
         let mut last: Option<&Arc<Direct>> = None;
         // Where the last call of a tick went the next one of the same locker goes.
         let mut elsewhere = None;
-        let numbers = &numbers[..count as usize * submission::FIELDS];
-        self.environment.expect(&env, count);
-        let owner = self.environment.owner();
         for Submission { call, locker: number, work } in submission::read(numbers, &texts, &owner) {
             let opened = self.lockers.get(&number);
             let way = opened.and_then(|opened| opened.direct.as_ref());
@@ -137,6 +143,15 @@ impl NativeEngine {
         if !commands.is_empty() {
             runtime::send(self.environment.clone(), commands);
         }
+    }
+
+    /// The lockers with these numbers, unless something is under way over a direct link of one.
+    fn quiet(&self, numbers: Vec<u32>) -> Option<Lockers> {
+        let lockers = numbers.into_iter().map(|number| match self.lockers.get(&number) {
+            Some(Opened { direct: Some(direct), .. }) if !direct.is_quiet() => None,
+            opened => Some((number, opened.map(|opened| opened.locker.clone()))),
+        });
+        lockers.collect()
     }
 
     /// Which way a call goes may change only while none is under way on the other: what was asked

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use super::completion::{Grant, Outcome};
 use super::environment::{Environment, Reply};
+use super::submission::Submissions;
 use crate::backend::{Store, Text};
 use crate::error::Error;
 use crate::holds::Past;
@@ -34,11 +35,24 @@ pub enum Command {
         /// What.
         work: Work,
     },
+    /// Make some calls and complete them.
+    Calls(Submissions),
     /// End a call.
     Abort {
         /// The number of the call.
         call: u32,
     },
+}
+
+impl Command {
+    /// How many calls it makes.
+    fn count(&self) -> usize {
+        match self {
+            Command::Call { .. } => 1,
+            Command::Calls(calls) => calls.count(),
+            Command::Abort { .. } => 0,
+        }
+    }
 }
 
 /// What a call does.
@@ -118,18 +132,21 @@ impl Drop for OnTheWay {
 async fn run(mut received: UnboundedReceiver<Submitted>) {
     while let Some((environment, commands)) = received.recv().await {
         let on_the_way = OnTheWay(environment.clone());
-        let mut together = Vec::with_capacity(commands.len());
+        let mut together = Vec::with_capacity(commands.iter().map(Command::count).sum());
+        let mut start = |call, locker, work| {
+            let reply = Reply::new(environment.clone(), call);
+            let Some(locker) = locker else {
+                return reply.send(Outcome::Failed(Error::Closed));
+            };
+            let is_acquire = matches!(work, Work::Acquire(_));
+            let task = Box::pin(carry_out(reply, locker, work));
+            together.push(Started { number: call, is_acquire, task });
+        };
         for command in commands {
             match command {
-                Command::Call { call, locker, work } => {
-                    let reply = Reply::new(environment.clone(), call);
-                    let Some(locker) = locker else {
-                        reply.send(Outcome::Failed(Error::Closed));
-                        continue;
-                    };
-                    let is_acquire = matches!(work, Work::Acquire(_));
-                    let task = Box::pin(carry_out(reply, locker, work));
-                    together.push(Started { number: call, is_acquire, task });
+                Command::Call { call, locker, work } => start(call, locker, work),
+                Command::Calls(calls) => {
+                    calls.calls().for_each(|(call, locker, work)| start(call, locker, work));
                 }
                 Command::Abort { call } => environment.abort(call),
             }

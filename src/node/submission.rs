@@ -2,12 +2,13 @@
 //! in one string. An own crossing for each would cost more than all the rest of the call on
 //! JavaScript's thread.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::runtime::Work;
+use crate::backend::Store;
 use crate::holds::Renewal;
-use crate::locker::Acquire;
+use crate::locker::{Acquire, Locker};
 use crate::schedule::Schedule;
 
 /// The numbers of one call: its own, the operation, the locker's, six values, and the lengths of
@@ -38,6 +39,49 @@ pub struct Submission {
     pub locker: u32,
     /// What to do.
     pub work: Work,
+}
+
+/// Calls that cross to the tokio thread as they came from JavaScript: what is made of them is made where
+/// it is used and let go of.
+pub struct Submissions {
+    /// The numbers of all calls.
+    pub numbers: Vec<f64>,
+    /// Their texts.
+    pub texts: String,
+    /// Whose locks they take.
+    pub owner: Owner,
+    /// The lockers they are for.
+    pub lockers: Lockers,
+}
+
+/// Lockers by number; `None` for one that was closed.
+pub type Lockers = Vec<(u32, Option<Arc<Locker<Store>>>)>;
+
+impl Submissions {
+    /// How many calls these are.
+    pub fn count(&self) -> usize {
+        self.numbers.len() / FIELDS
+    }
+
+    /// The calls, each with its locker.
+    pub fn calls(&self) -> impl Iterator<Item = (u32, Option<Arc<Locker<Store>>>, Work)> + '_ {
+        read(&self.numbers, &self.texts, &self.owner).map(|Submission { call, locker, work }| {
+            let of_call = self.lockers.iter().find(|(number, _)| *number == locker);
+            (call, of_call.and_then(|(_, locker)| locker.clone()), work)
+        })
+    }
+}
+
+/// The numbers of the lockers that the calls in `numbers` are for.
+pub fn lockers(numbers: &[f64]) -> Vec<u32> {
+    let mut lockers = Vec::new();
+    for record in numbers.chunks_exact(FIELDS) {
+        let locker = record[2] as u32;
+        if !lockers.contains(&locker) {
+            lockers.push(locker);
+        }
+    }
+    lockers
 }
 
 /// Reads the calls in `numbers`, whose texts follow each other in `texts`, each with a NUL after
@@ -105,8 +149,9 @@ impl<'a> Texts<'a> {
             true => units as usize,
             false => byte_length(self.rest, units as usize),
         };
-        let (text, rest) = self.rest.split_at(end);
-        self.rest = &rest[1..];
+        // Rust wrote none of this: whatever it is, no thread may end of it.
+        let (text, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
+        self.rest = rest.get(1..).unwrap_or_default();
         text
     }
 }
