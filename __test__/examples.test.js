@@ -60,6 +60,33 @@ test('the quickstart runs on Redis and leaves nothing there', async (t) => {
   assert.equal(await redis.command('EXISTS', 'lock:invoice:42'), 0)
 })
 
+test('the example for OpenTelemetry makes a span of every wait and hold, and metrics', async () => {
+  const { code, output } = await run(['opentelemetry.js'])
+
+  assert.equal(code, 0, output)
+  const lines = output.trim().split('\n')
+  const spans = lines.filter((line) => line.endsWith(' ms')).map((line) => line.split(/ +/))
+  assert.deepEqual(spans.map(([name, owner, outcome]) => `${name} ${owner} ${outcome}`).sort(), [
+    'lock.acquire ada granted',
+    'lock.acquire bob granted',
+    'lock.acquire eve taken',
+    'lock.hold ada released',
+    'lock.hold bob lost',
+  ])
+  const [, , , milliseconds] = spans.find(
+    ([name, owner]) => name === 'lock.hold' && owner === 'ada',
+  )
+  assert.ok(Number(milliseconds) >= 49, output)
+  const metrics = lines.filter((line) => !line.endsWith(' ms')).map((line) => line.split(/ +/))
+  assert.deepEqual(metrics, [
+    ['lock.wait', '2'],
+    ['lock.hold', '1'],
+    ['lock.lost', '1'],
+    ['lock.waiting', '0'],
+    ['lock.held', '0'],
+  ])
+})
+
 test('the demo loses updates without a lock and none with it, on a server of its own', async () => {
   const { code, output } = await run(['demo.js', '--short'])
 
