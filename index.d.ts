@@ -371,6 +371,22 @@ declare namespace distLock {
     failoverSettleTime?: number
 
     /**
+     * How many replicas must have a lock before `acquire` gives it, and an extension before it counts
+     * (`WAIT`). With fewer the call fails with `ERR_LOCK_NOT_REPLICATED` and the lock is released.
+     * A failover to one of them then knows the lock; each grant takes a round trip to them longer, and
+     * goes over a connection that only managers with the same number share.
+     * @default 0
+     */
+    minReplicas?: number
+
+    /**
+     * How long replicas may take to have a lock, in milliseconds.
+     * Longer bears slow replicas; shorter fails sooner, and lets those who come behind go on.
+     * @default 1000
+     */
+    replicaTimeout?: number
+
+    /**
      * Whether locks are renewed until they are released: at a third of their `ttl`, by a thread that
      * a blocked event loop does not stop. Ends with the process, with the manager, or when nobody has
      * the lock object any more.
@@ -467,6 +483,12 @@ declare namespace distLock {
     /** With `ERR_LOCK_REDIS`, the first word of what Redis said: `NOAUTH`, `READONLY`, `OOM`, … */
     redisCode?: string
 
+    /** With `ERR_LOCK_NOT_REPLICATED`, how many replicas should have it. */
+    wanted?: number
+
+    /** With `ERR_LOCK_NOT_REPLICATED`, how many have it; 0 as well where nobody knows. */
+    got?: number
+
     /** The error underneath, if there is one. */
     cause?: unknown
   }
@@ -479,6 +501,9 @@ declare namespace distLock {
    * - `ERR_LOCK_REDIS`: Redis answered with an error, see `redisCode`.
    * - `ERR_LOCK_UNSUPPORTED`: Redis does not know a command that every lock takes: `EVAL`, or the one that
    *   the message names.
+   * - `ERR_LOCK_NOT_REPLICATED`: fewer replicas than `minReplicas` have it, see `wanted` and `got`. A
+   *   lock that was to be acquired is released; one that was to be extended is believed in no longer
+   *   than before.
    * - `ERR_LOCK_CLOSED`: the manager, or the client that it was made from, has been closed.
    * - `ERR_LOCK_LOST`: a lock that was held is over; see {@link LockLostError}.
    */
@@ -486,6 +511,7 @@ declare namespace distLock {
     | 'ERR_LOCK_UNREACHABLE'
     | 'ERR_LOCK_UNKNOWN'
     | 'ERR_LOCK_REDIS'
+    | 'ERR_LOCK_NOT_REPLICATED'
     | 'ERR_LOCK_UNSUPPORTED'
     | 'ERR_LOCK_CLOSED'
     | 'ERR_LOCK_LOST'
@@ -499,7 +525,14 @@ declare namespace distLock {
   interface LockErrorClass {
     new (
       message: string,
-      details: { code: LockErrorCode; resource?: string; redisCode?: string; cause?: unknown },
+      details: {
+        code: LockErrorCode
+        resource?: string
+        redisCode?: string
+        wanted?: number
+        got?: number
+        cause?: unknown
+      },
     ): LockError
     readonly prototype: LockError
   }

@@ -108,6 +108,10 @@ export interface ConnectionSettings {
   commandTimeout: number
   /** Milliseconds for which nothing is granted after another server took over. */
   failoverSettleTime: number
+  /** How many replicas must have what is granted. */
+  minReplicas: number
+  /** Milliseconds they may take. */
+  replicaTimeout: number
 }
 
 /** Sentinels, and the primary they are asked for. */

@@ -109,14 +109,16 @@ test('every property of what info tells in index.d.ts is one', async () => {
 test('every property of a LockLostError in index.d.ts exists', () => {
   const error = new distLock.LockLostError('a', 'over')
 
-  const others = ['cause', 'redisCode']
+  const others = ['cause', 'redisCode', 'wanted', 'got']
   for (const name of members(index, 'LockLostError')) {
     if (!others.includes(name)) assert.notEqual(error[name], undefined, name)
   }
 })
 
 test('every property of a LockError in index.d.ts exists', () => {
-  const details = { code: 'ERR_LOCK_REDIS', resource: 'a', redisCode: 'OOM', cause: new Error() }
+  const replicas = { wanted: 2, got: 1 }
+  const redis = { code: 'ERR_LOCK_REDIS', redisCode: 'OOM' }
+  const details = { ...redis, resource: 'a', ...replicas, cause: new Error() }
   const error = new distLock.LockError('text', details)
 
   for (const name of members(index, 'LockError')) assert.notEqual(error[name], undefined, name)

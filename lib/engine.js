@@ -116,7 +116,11 @@ function complete(number, at) {
   else if (outcome === MODE) value = call.mode(text(at, 0))
   else if (outcome === DESCRIBED) value = text(at, 0)
   else if (outcome === FAILED)
-    error = failure(call.resource, ...[0, 1, 2, 3].map((n) => text(at, n)))
+    error = failure(
+      call.resource,
+      [numbers[at + 2], numbers[at + 3]],
+      ...[0, 1, 2, 3].map((n) => text(at, n)),
+    )
 
   call.ended?.()
   try {

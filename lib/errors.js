@@ -11,13 +11,17 @@ class LockError extends Error {
    * @param {string} details.code   `ERR_LOCK_…`
    * @param {string} [details.resource]   the name that was to be locked, released, …
    * @param {string} [details.redisCode]   the first word of Redis's answer, with `ERR_LOCK_REDIS`
+   * @param {number} [details.wanted]   with `ERR_LOCK_NOT_REPLICATED`, how many replicas should have it
+   * @param {number} [details.got]   and how many do
    * @param {Error} [details.cause]   the failure underneath
    */
-  constructor(message, { code, resource, redisCode, cause }) {
+  constructor(message, { code, resource, redisCode, wanted, got, cause }) {
     super(message, cause && { cause })
     this.code = code
     if (resource !== undefined) this.resource = resource
     if (redisCode !== undefined) this.redisCode = redisCode
+    if (wanted !== undefined) this.wanted = wanted
+    if (got !== undefined) this.got = got
   }
 }
 
@@ -46,12 +50,16 @@ Object.defineProperty(LockLostError.prototype, 'name', {
   writable: true,
 })
 
-/** The error for what the core reports: its code and message, a code of the failure underneath. */
-function failure(resource, code, message, detail, reason) {
+/**
+ * The error for what the core reports: its numbers, its code and message, a code of the failure
+ * underneath.
+ */
+function failure(resource, [wanted, got], code, message, detail, reason) {
   const cause = new Error(reason)
   if (detail !== undefined) cause.code = detail
   const redisCode = code === 'ERR_LOCK_REDIS' ? detail : undefined
-  return new LockError(message, { code, resource, redisCode, cause })
+  const replicas = code === 'ERR_LOCK_NOT_REPLICATED' ? { wanted, got } : {}
+  return new LockError(message, { code, resource, redisCode, ...replicas, cause })
 }
 
 /** The program closed the manager, or the client that it was made from. */

@@ -9,6 +9,8 @@ const DEFAULTS = {
   connectTimeout: 10000,
   commandTimeout: 5000,
   failoverSettleTime: 0,
+  minReplicas: 0,
+  replicaTimeout: 1000,
   autoExtend: false,
   maxHold: Infinity,
 }
@@ -88,13 +90,33 @@ function maxHold(value) {
 }
 
 /** The options that make a connection another one, with the least each may be. */
-const OF_CONNECTION = { connectTimeout: 1, commandTimeout: 1, failoverSettleTime: 0 }
+const OF_CONNECTION = {
+  connectTimeout: 1,
+  commandTimeout: 1,
+  failoverSettleTime: 0,
+  minReplicas: 0,
+  replicaTimeout: 1,
+}
 
-/** The manager's options for its connection, in milliseconds. */
+/** The manager's options for its connection; times in milliseconds. */
 function ofConnection(options) {
   const all = {}
-  for (const name in OF_CONNECTION) all[name] = connectionOption(options, name)
+  for (const name in OF_CONNECTION) {
+    all[name] = name === 'minReplicas' ? minReplicas(options) : connectionOption(options, name)
+  }
   return all
+}
+
+/** How many replicas must have what is granted. */
+function minReplicas(options) {
+  const value = current(options, 'minReplicas')
+  if (typeof value !== 'number') {
+    throw new TypeError(`Expected \`minReplicas\` to be a number of replicas; got ${shown(value)}`)
+  }
+  if (Number.isInteger(value) && value >= 0 && value < 2 ** 31) return value
+  throw new RangeError(
+    `Expected \`minReplicas\` to be an integer of 0 or more; got ${shown(value)}`,
+  )
 }
 
 /** Whether `options` are as they were when `before` was made of them. */

@@ -140,6 +140,7 @@ impl<B: Backend> Claim<B> {
             Err(error) => {
                 self.state = match error {
                     Error::Unknown(_) => State::Lost,
+                    Error::NotReplicated { .. } if before == State::Nothing => State::Pending,
                     _ => before,
                 };
                 Err(error)

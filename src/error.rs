@@ -52,6 +52,17 @@ pub enum Error {
     #[error("this Redis cannot keep locks: {0}")]
     Unsupported(Cause),
 
+    /// It was done, but not proven to survive the primary: too few replicas have it.
+    #[error("{got} of {wanted} replicas have it: {cause}")]
+    NotReplicated {
+        /// How many replicas should have it.
+        wanted: u32,
+        /// How many do, as far as is known.
+        got: u32,
+        /// Why there are no more.
+        cause: Cause,
+    },
+
     /// The connection was closed by those it belonged to.
     #[error("the connection was closed")]
     Closed,
@@ -78,6 +89,7 @@ impl Error {
             Error::Unknown(_) => "ERR_LOCK_UNKNOWN",
             Error::Redis { .. } | Error::Credentials { .. } => "ERR_LOCK_REDIS",
             Error::Unsupported(_) => "ERR_LOCK_UNSUPPORTED",
+            Error::NotReplicated { .. } => "ERR_LOCK_NOT_REPLICATED",
             Error::Closed => "ERR_LOCK_CLOSED",
             Error::Settings(_) => "ERR_INVALID_ARG_VALUE",
         }
@@ -100,6 +112,7 @@ impl Error {
             Error::Untrusted(_)
             | Error::Refused(_)
             | Error::Unsupported(_)
+            | Error::NotReplicated { .. }
             | Error::Closed
             | Error::Settings(_) => false,
         }

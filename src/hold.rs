@@ -263,6 +263,14 @@ impl Hold {
         }
     }
 
+    /// Nobody knows whether the store did what its holder asked for, or it did not do it for good: the
+    /// less is believed, and a renewal sees to it.
+    pub fn maybe_extended(&mut self, extending: &Extending) {
+        if self.asked == extending.number && self.is_open() {
+            self.plan_renewal(extending.sent);
+        }
+    }
+
     /// What the store is to be told now, if anything.
     pub fn take_due(&mut self, id: &Text, now: Moment) -> Option<Due> {
         self.next.take_if(|next| *next <= now)?;

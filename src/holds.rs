@@ -265,6 +265,11 @@ impl OneOf<'_> {
         self.change(|hold| hold.not_extended(extending));
     }
 
+    /// [`Hold::maybe_extended`].
+    pub fn maybe_extended(self, extending: &Extending) {
+        self.change(|hold| hold.maybe_extended(extending));
+    }
+
     /// [`Hold::ttl`].
     pub fn ttl(self) -> Option<Duration> {
         self.change(|hold| hold.ttl())

@@ -188,12 +188,17 @@ impl<B: Backend> Locker<B> {
             let asked = Instant::now();
             match self.waiting.extend(key, id, milliseconds).await {
                 Err(error) => {
+                    let is_done = matches!(error, Error::NotReplicated { .. });
                     let outcome = patience.bear(error, asked).await;
                     let is_unknown = |trouble: &Trouble| matches!(trouble.error, Error::Unknown(_));
-                    if let Some(extending) = extending
-                        && !patience.trouble().is_some_and(is_unknown)
-                    {
-                        hold.not_extended(extending);
+                    match extending {
+                        Some(extending)
+                            if is_done || patience.trouble().is_some_and(is_unknown) =>
+                        {
+                            hold.maybe_extended(&extending);
+                        }
+                        Some(extending) => hold.not_extended(extending),
+                        None => {}
                     }
                     outcome?;
                 }

@@ -122,8 +122,9 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
                 }
                 Attempt::Waits(view, joined) => match self.news(&view, joined).await {
                     None => return self.taken(),
-                    // Too little left to start with: ask, which renews it if it is still ours.
-                    Some(News::Granted(grant)) if grant.is_stale() || self.is_settling() => {}
+                    // Too little left to start with, or no proof: ask, which renews it if it is
+                    // still ours.
+                    Some(News::Granted(grant)) if grant.is_stale() || self.is_doubtful() => {}
                     Some(News::Granted(grant)) => return Ok(Outcome::Granted(grant)),
                     Some(News::Again) => {}
                     Some(News::NoQueue) => return Ok(Outcome::NoQueue),
@@ -190,8 +191,10 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
         }
     }
 
-    fn is_settling(&self) -> bool {
-        self.locker.waiting.settling().is_some()
+    /// Whether a lock that was handed on does not count yet.
+    fn is_doubtful(&self) -> bool {
+        let waiting = &self.locker.waiting;
+        waiting.backend().proves_grants() || waiting.settling().is_some()
     }
 
     /// The end of a wait that Redis has answered, unless it is failing now.

@@ -51,6 +51,11 @@ class Proxy extends EventEmitter {
     this.#target = target
   }
 
+  /** Whether it takes new connections. */
+  get isListening() {
+    return this.#listener.listening
+  }
+
   get url() {
     return `redis://${this.host}:${this.port}`
   }

@@ -68,6 +68,8 @@ distLock('memory:', {
   connectTimeout: 10000,
   commandTimeout: 5000,
   failoverSettleTime: 30000,
+  minReplicas: 1,
+  replicaTimeout: 500,
   autoExtend: true,
   maxHold: 60000,
 })

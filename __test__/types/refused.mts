@@ -34,6 +34,8 @@ distLock('memory:', { maxRetrys: 3 })
 // @ts-expect-error a limit of one acquire is none of the manager
 distLock('memory:', { timeout: 1000 })
 
+// @ts-expect-error replicas are counted
+distLock('memory:', { minReplicas: true })
 // @ts-expect-error whether it is renewed is true or false
 distLock('memory:', { autoExtend: 1000 })
 // @ts-expect-error a longest hold is a number

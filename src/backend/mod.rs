@@ -188,6 +188,12 @@ pub trait Backend: Send + Sync + 'static {
         std::future::pending()
     }
 
+    /// Whether it is proven that a grant survives the server. Then one counts only as the answer of
+    /// [`acquire`](Self::acquire) or [`extend`](Self::extend): who was handed the lock asks for it.
+    fn proves_grants(&self) -> bool {
+        false
+    }
+
     /// Until when no new lock is to be granted: the store may have forgotten some that are held.
     fn settles_until(&self) -> Option<Moment> {
         None
@@ -295,6 +301,13 @@ impl Backend for Store {
 
     async fn moved(&self) {
         either!(self.moved())
+    }
+
+    fn proves_grants(&self) -> bool {
+        match self {
+            Store::Memory(store) => store.proves_grants(),
+            Store::Redis(store) => store.proves_grants(),
+        }
     }
 
     fn settles_until(&self) -> Option<Moment> {

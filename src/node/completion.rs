@@ -194,7 +194,11 @@ impl Completion {
                 let message = error.to_string();
                 let (detail, reason) = detail(error);
                 let texts_of_error = [Some(error.code()), Some(&message), detail, reason];
-                return put(record, texts, self.call, 8, [0.0; 3], texts_of_error);
+                let values = match error {
+                    Error::NotReplicated { wanted, got, .. } => [*wanted, *got, 0].map(f64::from),
+                    _ => [0.0; 3],
+                };
+                return put(record, texts, self.call, 8, values, texts_of_error);
             }
         }
         put(record, texts, self.call, outcome, values, written);
@@ -217,7 +221,8 @@ fn detail(error: &Error) -> (Option<&str>, Option<&str>) {
         | Error::Unknown(cause)
         | Error::Untrusted(cause)
         | Error::Refused(cause)
-        | Error::Unsupported(cause) => (cause.code, Some(&cause.message)),
+        | Error::Unsupported(cause)
+        | Error::NotReplicated { cause, .. } => (cause.code, Some(&cause.message)),
         Error::Settings(_) | Error::Closed => (None, None),
     }
 }

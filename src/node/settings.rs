@@ -11,7 +11,8 @@ use napi_derive::napi;
 use super::environment::Environment;
 use crate::backend::Settings;
 use crate::backend::redis::settings::{
-    Ask, Credentials, Endpoint, Family, Login, Provider, Sentinels, Settings as Redis, Target,
+    Ask, Credentials, Endpoint, Family, Login, Provider, Replication, Sentinels, Settings as Redis,
+    Target,
 };
 use crate::backend::redis::tls::{TlsSettings, Version};
 use crate::error::{Cause, Error, Result};
@@ -47,6 +48,10 @@ pub struct ConnectionSettings {
     pub command_timeout: f64,
     /// Milliseconds for which nothing is granted after another server took over.
     pub failover_settle_time: f64,
+    /// How many replicas must have what is granted.
+    pub min_replicas: u32,
+    /// Milliseconds they may take.
+    pub replica_timeout: f64,
 }
 
 /// Sentinels, and the primary they are asked for.
@@ -102,6 +107,10 @@ impl ConnectionSettings {
     /// The core's settings; `environment` answers for its providers.
     pub fn read(self, environment: &Arc<Environment>) -> napi::Result<Settings> {
         if let Some(name) = self.memory {
+            if self.min_replicas > 0 {
+                let reason = "`minReplicas` needs a Redis with replicas: `memory:` has none";
+                return Err(napi::Error::from_reason(reason));
+            }
             return Ok(Settings::Memory(name));
         }
         let credentials = match (self.provider, self.password) {
@@ -130,6 +139,10 @@ impl ConnectionSettings {
             connect_timeout: milliseconds(self.connect_timeout),
             command_timeout: milliseconds(self.command_timeout),
             settle_time: milliseconds(self.failover_settle_time),
+            replication: (self.min_replicas > 0).then(|| Replication {
+                replicas: self.min_replicas,
+                timeout: milliseconds(self.replica_timeout),
+            }),
         })))
     }
 }

@@ -68,6 +68,7 @@ impl Server {
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(5),
             settle_time: Duration::ZERO,
+            replication: None,
         }
     }
 

@@ -62,19 +62,20 @@ impl Batch {
 
     /// Hands out the answers in `reply`, which is one to the command that went `in_full` or not.
     /// `moves`: where it comes from a replica, the primary is found elsewhere.
-    pub fn settle(self, reply: Value, in_full: bool, moves: bool) -> Settled {
+    /// `proven`: why what it grants does not count, if it does not.
+    pub fn settle(self, reply: Value, in_full: bool, moves: bool, proven: &Result<()>) -> Settled {
         let mut settled = Settled::default();
         if self.lone_look().is_some() {
             let answer = step::reply(reply).map_err(unsupported);
-            settled.is_replica = self.hand_out(vec![answer], moves);
+            settled.is_replica = self.hand_out(vec![answer], moves, proven);
             return settled;
         }
         match step::answers(reply, self.0.len()) {
-            Ok(answers) => settled.is_replica = self.hand_out(answers, moves),
+            Ok(answers) => settled.is_replica = self.hand_out(answers, moves, proven),
             // It refuses the whole script as it would each step.
             Err(error) if is_of_replica(&error) => {
                 let answers = vec![Err(error); self.0.len()];
-                settled.is_replica = self.hand_out(answers, moves);
+                settled.is_replica = self.hand_out(answers, moves, proven);
             }
             // The server knows the script once it was sent in full.
             Err(Error::Redis { code, .. }) if code == "NOSCRIPT" && !in_full => {
@@ -118,6 +119,11 @@ impl Batch {
         self.0.iter().any(|pending| pending.step.waits())
     }
 
+    /// Whether a step may let its caller believe in a lock.
+    pub fn grants(&self) -> bool {
+        self.0.iter().any(|pending| pending.step.grants())
+    }
+
     /// The key of a batch that only looks who holds it, which takes no script.
     fn lone_look(&self) -> Option<&str> {
         match &*self.0 {
@@ -127,9 +133,14 @@ impl Batch {
     }
 
     /// Says whether the server is a replica.
-    fn hand_out(self, answers: Vec<Result<Value>>, moves: bool) -> bool {
+    fn hand_out(self, answers: Vec<Result<Value>>, moves: bool, proven: &Result<()>) -> bool {
         let mut is_replica = false;
         for (pending, mut answer) in self.0.into_iter().zip(answers) {
+            if let (Ok(value), Err(error)) = (&answer, proven)
+                && pending.step.has_granted(value)
+            {
+                answer = Err(error.clone());
+            }
             if let Err(error) = &mut answer
                 && is_of_replica(error)
             {

@@ -72,7 +72,9 @@ impl Connection {
 
     /// A link of its own for the thread that calls; `None` where there can be none.
     pub fn direct(&self, opened: direct::Opened) -> Option<Arc<Direct>> {
-        if !cfg!(unix) || self.opener.is_encrypted() {
+        // Proofs make a connection wait.
+        let waits = self.opener.replication().is_some();
+        if !cfg!(unix) || self.opener.is_encrypted() || waits {
             return None;
         }
         let direct = Direct::new(self.opener.clone(), self.unanswered.clone(), opened);
@@ -185,10 +187,16 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
         for batch in &batches {
             pipeline.add_command(batch.command(opener.dialect(in_full)));
         }
+        let proof = opener.replication().filter(|_| batches.iter().any(Batch::grants));
+        let mut limit = opener.command_timeout();
+        if let Some(proof) = proof {
+            pipeline.add_command(proof.wait());
+            limit += proof.timeout;
+        }
         if asks {
             pipeline.add_command(script::find_version_2());
         }
-        let mut replies = match link.ask(&pipeline, opener.command_timeout()).await {
+        let mut replies = match link.ask(&pipeline, limit).await {
             Ok(replies) => replies,
             Err(cause) => {
                 let error = Error::Unknown(cause);
@@ -200,9 +208,13 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
         {
             opener.server().found_version_2(&reply);
         }
+        let proven = match (proof, proof.and_then(|_| replies.pop())) {
+            (Some(proof), Some(reply)) => proof.check(reply),
+            _ => Ok(()),
+        };
         let mut again = Vec::new();
         for (batch, reply) in batches.into_iter().zip(replies) {
-            let settled = batch.settle(reply, in_full, opener.finds_primary());
+            let settled = batch.settle(reply, in_full, opener.finds_primary(), &proven);
             if settled.in_full_only {
                 link.send_in_full();
             }

@@ -18,6 +18,7 @@ mod link;
 mod messages;
 mod opener;
 mod primary;
+mod proof;
 mod pushes;
 mod reach;
 mod reply;
@@ -115,6 +116,10 @@ impl Backend for Redis {
 
     async fn moved(&self) {
         self.connection.opener().primary_moved().await
+    }
+
+    fn proves_grants(&self) -> bool {
+        self.connection.opener().replication().is_some()
     }
 
     fn settles_until(&self) -> Option<Moment> {

@@ -13,7 +13,7 @@ use super::primary::{Left, Primary};
 use super::reach::Reach;
 use super::script::Dialect;
 use super::server::Server;
-use super::settings::{Credentials, Endpoint, Login, Settings, Target};
+use super::settings::{Credentials, Endpoint, Login, Replication, Settings, Target};
 use super::socket::Handover;
 use super::step;
 use super::transport::{self, Encryption, Plain, Stream};
@@ -106,6 +106,11 @@ impl Opener {
     /// Whether another server may become the primary, which is then looked for.
     pub fn finds_primary(&self) -> bool {
         self.primary.is_named()
+    }
+
+    /// How grants are proven, if they are.
+    pub fn replication(&self) -> Option<&Replication> {
+        self.settings.replication.as_ref()
     }
 
     /// Waits until another server is the primary than before.

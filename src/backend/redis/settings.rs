@@ -30,6 +30,17 @@ pub struct Settings {
     /// For how long nothing is granted after another server took over, which may not know of
     /// locks that are held.
     pub settle_time: Duration,
+    /// How many replicas must have what is granted, if any.
+    pub replication: Option<Replication>,
+}
+
+/// How a grant is proven to be known by more servers than the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Replication {
+    /// The least number of replicas that have it.
+    pub replicas: u32,
+    /// How long they may take.
+    pub timeout: Duration,
 }
 
 impl Settings {

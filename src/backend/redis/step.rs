@@ -66,6 +66,20 @@ impl Step {
         }
     }
 
+    /// Whether it may let its caller believe in a lock.
+    pub fn grants(&self) -> bool {
+        match &self.action {
+            Action::Acquire { .. } => true,
+            Action::Extend { milliseconds, .. } => !milliseconds.starts_with(['-', '0']),
+            _ => false,
+        }
+    }
+
+    /// Whether it does so with this answer.
+    pub fn has_granted(&self, answer: &Value) -> bool {
+        self.grants() && matches!(answer, Value::Int(1) | Value::BulkString(_))
+    }
+
     /// How many bytes the step takes in a command, at the most or thereabouts.
     pub fn size(&self) -> usize {
         let texts = match &self.action {

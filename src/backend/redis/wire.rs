@@ -117,7 +117,7 @@ impl Wire {
                 }
                 None => return Err(Cause::new("the server sent a reply to nothing")),
             };
-            let settled = batch.settle(reply, in_full, self.opener.finds_primary());
+            let settled = batch.settle(reply, in_full, self.opener.finds_primary(), &Ok(()));
             self.in_full |= settled.in_full_only;
             again.extend(settled.again);
             if settled.is_replica {
@@ -187,6 +187,7 @@ mod tests {
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_secs(1),
             settle_time: Duration::ZERO,
+            replication: None,
         };
         Arc::new(Opener::new(settings).unwrap())
     }
