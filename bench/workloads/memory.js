@@ -9,9 +9,14 @@ const { attempt, eachInTurn } = require('../rounds.js')
 /** How many waiters each key has. */
 const PER_KEY = 10
 
-/** Milliseconds for them to settle: some, and some for each thousand. */
-const SETTLE = 500
-const SETTLE_PER_THOUSAND = 20
+/** They have settled when their memory changes by less than this share from one look to the next. */
+const SETTLED = 0.01
+
+/** Milliseconds between two looks. */
+const PAUSE = 700
+
+/** How many looks there are at most: those who poll never settle. */
+const mostLooks = (count) => 3 + count / 10_000
 
 /** Enough to have all memory that any of them needs to begin with. */
 const WARM_UP = { inFlight: 1000 }
@@ -103,12 +108,23 @@ function measureOne(redis, contender, count) {
 async function measureWaiters(racer, count) {
   const before = await racer.ask('stock')
   await racer.ask('waitMany', { count, keys: count / PER_KEY })
-  await sleep(SETTLE + (count / 1000) * SETTLE_PER_THOUSAND)
-  const after = await racer.ask('stock')
+  const after = await settle(racer, mostLooks(count))
   return {
     waiterAll: after.all,
     waiter: (after.all - before.all) / count,
     waiterHeap: (after.heap - before.heap) / count,
     waiterNative: (after.native - before.native) / count,
+  }
+}
+
+/** What the process takes once its waiters all wait. */
+async function settle(racer, mostLooks) {
+  let last
+  for (let looks = 1; ; looks++) {
+    await sleep(PAUSE)
+    const stock = await racer.ask('stock')
+    if (last && Math.abs(stock.all - last.all) < last.all * SETTLED) return stock
+    if (looks >= mostLooks) return stock
+    last = stock
   }
 }
