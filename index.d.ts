@@ -11,6 +11,9 @@ import type * as source from './source'
  * settings are read and connections of our own are opened with them. Managers with equal settings
  * share these: one in each thread, and one more for calls that wait.
  *
+ * Where Redis may drop locks because its memory is full, a process warning says so, once:
+ * `DistLockWarning` with the code `DIST_LOCK_EVICTION`.
+ *
  * Throws a `TypeError` for a source that cannot be read. Options are checked by the calls that use
  * them.
  *
