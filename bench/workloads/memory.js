@@ -31,7 +31,7 @@ module.exports = {
   legend: `Resident memory of a process, without garbage, in bytes for each of so many locks that it holds, or
 calls that wait, for a tenth as many keys of another process. beyond: what is left when that of the
 promises alone is taken off. heap: the objects of JavaScript; native: resident besides the pages of
-the heap, which is what Rust takes here.`,
+the heap, which is what Rust takes here. Below zero: the process gave back more than they took.`,
   contenders: [PROMISES, OURS, ORIGINAL, ...PEERS],
   sizes: [1000, 10_000, 100_000],
   sizeTitle: (size) => `${size.toLocaleString('en')} locks, ${size.toLocaleString('en')} waiters`,

@@ -3,6 +3,7 @@
 const { spawnSync } = require('node:child_process')
 const os = require('node:os')
 const { OURS, UPGRADED, ORIGINAL, FLOORS } = require('../contenders/index.js')
+const { attempt } = require('../rounds.js')
 const { COLUMNS, LEGEND, measureUncontended } = require('./uncontended.js')
 
 /** The core on which everything runs. */
@@ -28,7 +29,8 @@ module.exports = {
 }
 
 async function measureRound(redis, plan) {
-  pin(redis.pid, CORE)
+  const { failed } = await attempt(() => pin(redis.pid, CORE) ?? {})
+  if (failed) return plan.contenders.map((contender) => ({ size: 1, contender, failed }))
   try {
     return await measureUncontended(redis, plan, (racer) => pin(racer.pid, CORE))
   } finally {
