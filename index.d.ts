@@ -143,7 +143,8 @@ declare namespace distLock {
      * Tells how waiting works with this server and this user; connects to find out.
      *
      * Returns `{ mode: 'queue' }`, or `{ mode: 'classic', reason }` where there can be no queue: then
-     * waiters try again every `retryDelay`, as in version 2, and locks have no fencing token.
+     * waiters try again every `retryDelay`, as in version 2, and locks have no fencing token. In a
+     * Redis Cluster there is `cluster: true` too, and `classic` means that some node has no queue.
      *
      * Errors: a {@link LockError} when Redis cannot be reached.
      *
@@ -196,6 +197,9 @@ declare namespace distLock {
 
     /** With `classic`, what stands in the way of a queue, as the server said it. */
     reason?: string
+
+    /** Whether the locks are in a Redis Cluster. */
+    cluster?: true
   }
 
   /** What can be set for one `close`. */

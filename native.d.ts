@@ -78,6 +78,14 @@ export interface Address {
   family?: number
 }
 
+/** Some nodes of a Cluster. */
+export interface ClusterSettings {
+  /** Where they listen. */
+  addresses: Array<Address>
+  /** Where a node is reached that says to be at `host:port`. */
+  natMap?: Record<string, Address>
+}
+
 /** How to connect; absent fields are not set. */
 export interface ConnectionSettings {
   /** The name of a store in this process; nothing else counts then. */
@@ -88,6 +96,8 @@ export interface ConnectionSettings {
   port?: number
   /** 4 or 6, the kind of address to use. */
   family?: number
+  /** In place of host and port, some nodes of a Cluster. */
+  cluster?: ClusterSettings
   /** The path of a unix socket, in place of host and port. */
   path?: string
   /** The number of the database. */

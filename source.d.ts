@@ -7,19 +7,22 @@
  *   primary that these sentinels name; credentials are the primary's, those of the sentinels are the
  *   parameters `sentinelUsername` and `sentinelPassword`; `rediss+sentinel://` with TLS to both
  * - `unix:///path/to/redis.sock[?db=1]`
+ * - `redis+cluster://[[username]:password@]host[:port][,host[:port]…]`: a Cluster, by some of its
+ *   nodes; also `valkey+cluster:`, and with TLS `rediss+cluster:`, `valkeys+cluster:`
  * - `memory:` or `memory:name`: no server; locks among the threads of this process
  *
- * Not supported so far: Cluster and lists of servers.
+ * Not supported so far: lists of servers.
  */
 export type Source = Client | Settings | Url | string
 
 /**
  * A client object, connected or not: node_redis 0.8 to 3, `redis` and `@redis/client` 4 to 6,
- * ioredis 3 to 6 (with `sentinels`, too), or iovalkey. A client made by `createSentinel` keeps its
- * options to itself: pass them as settings. Its server, database, credentials, TLS settings and key prefix are
+ * ioredis 3 to 6 (with `sentinels`, too), or iovalkey; for a Cluster, a cluster client of one of these, but for
+ * `redis` 4. That and a client made by `createSentinel` keep their options to themselves: pass them as
+ * settings. Its server, database, credentials, TLS settings and key prefix are
  * read when they are needed, so they may change until then.
  */
-export type Client = NodeRedisClient | LegacyNodeRedisClient | IORedisClient
+export type Client = NodeRedisClient | LegacyNodeRedisClient | IORedisClient | ClusterClient
 
 /** A client of `redis` or `@redis/client`, 4 to 6. */
 export interface NodeRedisClient {
@@ -39,14 +42,30 @@ export interface IORedisClient {
   readonly options: object
 }
 
+/** A cluster client of ioredis or iovalkey, or of `redis` or `@redis/client`, 5 and 6. */
+export type ClusterClient = IORedisCluster | NodeRedisCluster
+
+export interface IORedisCluster {
+  readonly isCluster?: boolean
+  nodes(role?: any): any[]
+}
+
+export interface NodeRedisCluster {
+  readonly masters: any[]
+  readonly slots: any[]
+}
+
 /** A `URL` object. */
 export interface Url {
   readonly href: string
   readonly protocol: string
 }
 
-/** The server by its `host`, by the `path` of its unix socket, or by `sentinels` that name it. */
-export type Settings = HostSettings | SocketSettings | SentinelSettings
+/**
+ * The server by its `host`, by the `path` of its unix socket, or by `sentinels` that name it; or some nodes
+ * of a Cluster.
+ */
+export type Settings = HostSettings | SocketSettings | SentinelSettings | ClusterSettings
 
 export interface HostSettings extends CommonSettings {
   /** Its name or address. */
@@ -69,6 +88,52 @@ export interface HostSettings extends CommonSettings {
 
   path?: undefined
   sentinels?: undefined
+  cluster?: undefined
+}
+
+export interface ClusterSettings extends CommonSettings {
+  /**
+   * Some of the nodes: any that answers tells of the others. `{ host, port }`, a URL, or
+   * `'host:port'`.
+   */
+  cluster: readonly (ClusterNode | Url | string)[]
+
+  /**
+   * Where nodes are to be found whose own addresses cannot be reached from here, by these addresses.
+   * @default none
+   */
+  natMap?: { readonly [address: string]: { readonly host: string; readonly port: number } }
+
+  /**
+   * The kind of address to use where a host has several: 4 for IPv4, 6 for IPv6, 0 for either.
+   * @default 0
+   */
+  family?: 0 | 4 | 6
+
+  /**
+   * Encrypts the connections: `true`, or how.
+   * @default false
+   */
+  tls?: boolean | TlsSettings
+
+  /**
+   * A Cluster has one database.
+   * @default 0
+   */
+  db?: 0
+
+  host?: undefined
+  path?: undefined
+  sentinels?: undefined
+}
+
+/** A node of a Cluster. */
+export interface ClusterNode {
+  /** Its name or address. */
+  host: string
+
+  /** @default 6379 */
+  port?: number
 }
 
 export interface SocketSettings extends CommonSettings {
@@ -77,6 +142,7 @@ export interface SocketSettings extends CommonSettings {
 
   host?: undefined
   sentinels?: undefined
+  cluster?: undefined
   tls?: false
 }
 
@@ -119,6 +185,7 @@ export interface SentinelSettings extends CommonSettings {
 
   host?: undefined
   path?: undefined
+  cluster?: undefined
 }
 
 export interface SentinelAddress {

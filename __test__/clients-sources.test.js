@@ -183,8 +183,12 @@ const refused = [
   ['a function', () => {}, 'got a function'],
   ['a mock', new Mock(), /^got an object that is none of these, with the properties .*options/],
   ['a list', ['redis://a', 'redis://b'], /^a list of servers is not supported yet: pass /],
-  ['empty settings', {}, 'settings need a `host`, a `path` or `sentinels`'],
-  ['settings without a host', { port: 6380 }, 'settings need a `host`, a `path` or `sentinels`'],
+  ['empty settings', {}, 'settings need a `host`, a `path`, `sentinels` or a `cluster`'],
+  [
+    'settings without a host',
+    { port: 6380 },
+    'settings need a `host`, a `path`, `sentinels` or a `cluster`',
+  ],
   [
     'settings with two addresses',
     { host: 'h', path: '/p' },
@@ -254,12 +258,7 @@ for (const name of ['ioredis-3', 'ioredis-4', 'ioredis-5', 'ioredis-6', 'iovalke
   const Redis = module.default ?? module
   const lazy = (options) => new Redis({ ...ADDRESS, lazyConnect: true, ...options })
 
-  test(`${name}: Cluster, a replica, a pipeline and a Connector are refused by name`, (t) => {
-    const cluster = new Redis.Cluster([ADDRESS], { lazyConnect: true })
-    t.after(() => cluster.disconnect())
-    cluster.on('error', () => {})
-
-    assertRefused(cluster, /^Redis Cluster is not supported yet: pass /)
+  test(`${name}: a replica, a pipeline and a Connector are refused by name`, () => {
     const sentinel = (options) => lazy({ sentinels: [ADDRESS], name: 'm', ...options })
     assertRefused(sentinel({ role: 'slave' }), /^got a client with `role: 'slave'`: locks are held/)
     assertRefused(
@@ -286,9 +285,7 @@ for (const name of [
   if (!clientKinds.some((kind) => kind.name === name)) continue
   const redis = require(name)
 
-  test(`${name}: Cluster, Sentinel and a pool are refused by name`, () => {
-    const rootNodes = [{ socket: ADDRESS }]
-    assertRefused(redis.createCluster({ rootNodes }), /^Redis Cluster is not supported yet: pass /)
+  test(`${name}: Sentinel and a pool are refused by name`, () => {
     if (name.endsWith('4')) return // It has neither.
     const sentinel = redis.createSentinel({ name: 'm', sentinelRootNodes: [ADDRESS] })
     assertRefused(sentinel, /^a Sentinel client .* pass the settings { sentinels: /)

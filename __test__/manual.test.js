@@ -158,8 +158,12 @@ test('the defaults in index.d.ts are those that options are filled in with', () 
 test('every setting in source.d.ts is one, and no other is', () => {
   const names = new Set([...members(source, 'HostSettings'), ...members(source, 'SocketSettings')])
   const open = (name) => distLock({ [name]: undefined, host: 'localhost' })
+  const openCluster = (name) => distLock({ [name]: undefined, cluster: ['localhost'] })
 
   for (const name of names) assert.doesNotThrow(() => open(name), name)
+  for (const name of members(source, 'ClusterSettings')) {
+    if (name !== 'cluster') assert.doesNotThrow(() => openCluster(name), name)
+  }
   assert.throws(() => open('another'), TypeError)
 })
 

@@ -233,11 +233,13 @@ class Read extends Call {
 /** How waiting works. */
 class Info extends Call {
   submit(number, locker) {
+    this.locker = locker
     engine.outbox.mode(number, locker.number)
   }
 
   mode(reason) {
-    return reason === undefined ? { mode: 'queue' } : { mode: 'classic', reason }
+    const mode = reason === undefined ? { mode: 'queue' } : { mode: 'classic', reason }
+    return this.locker.isCluster ? { ...mode, cluster: true } : mode
   }
 }
 

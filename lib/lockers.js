@@ -9,8 +9,9 @@ class Locker {
   #forget
 
   /** @param {() => void} forget   makes that nobody finds it any more */
-  constructor(number, forget) {
+  constructor(number, settings, forget) {
     this.number = number
+    this.isCluster = settings.cluster !== undefined
     this.#forget = forget
   }
 
@@ -49,7 +50,7 @@ function lockerFor(settings, options) {
   const key = Object.values(options).join(' ')
   let locker = byOptions.get(key)
   if (locker === undefined) {
-    locker = new Locker(engine.open(settings, options), () => byOptions.delete(key))
+    locker = new Locker(engine.open(settings, options), settings, () => byOptions.delete(key))
     unused.register(locker, locker.number)
     byOptions.set(key, locker)
   }

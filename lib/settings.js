@@ -1,6 +1,7 @@
 'use strict'
 
 const net = require('node:net')
+const { startupNodes } = require('./cluster.js')
 const { Guarded, shown } = require('./guarded.js')
 const { tlsSettings } = require('./tls.js')
 
@@ -18,6 +19,7 @@ const { tlsSettings } = require('./tls.js')
  * @property {string} [password]
  * @property {() => unknown} [credentials]
  * @property {boolean | object} [tls]
+ * @property {unknown} [cluster]
  * @property {{ host: string, port?: number | string, family?: number | string }[]} [sentinels]
  * @property {string} [name]
  * @property {string} [sentinelUsername]
@@ -31,18 +33,19 @@ const { tlsSettings } = require('./tls.js')
  *
  * - `memory`: the name of a store in this process; then there is nothing else
  * - `host` and `port`, with `family` 4 or 6 when only that will do; or `path`, a unix socket; or
- *   `sentinels`, which say where the primary is
+ *   `sentinels`, which say where the primary is; or `cluster`, some of its nodes
  * - `db`, always
  * - `username` and `password`, or `credentials()`, which is called when connecting
  * - `tls`, see `tls.js`
  *
- * @typedef {Guarded & { memory?: string, sentinels?: SentinelSettings, host?: string,
+ * @typedef {Guarded & { memory?: string, sentinels?: SentinelSettings, cluster?: ClusterSettings, host?: string,
  *   port?: number, family?: 4 | 6, path?: string, db?: number, username?: string, password?: string,
  *   credentials?: () => Credentials | Promise<Credentials>, tls?: import('./tls.js').TlsSettings }} ConnectionSettings
  * @typedef {{ username?: string, password?: string }} Credentials
  * @typedef {{ host: string, port: number, family?: 4 | 6 }} Address
  * @typedef {Guarded & { addresses: Address[], name: string, username?: string, password?: string,
  *   tls?: import('./tls.js').TlsSettings, natMap?: Record<string, Address> }} SentinelSettings
+ * @typedef {Guarded & { addresses: Address[], natMap?: Record<string, Address> }} ClusterSettings
  */
 
 /**
@@ -51,6 +54,7 @@ const { tlsSettings } = require('./tls.js')
  */
 function connectionSettings(read) {
   if (read.memory !== undefined) return new Guarded({ memory: read.memory })
+  if (isSet(read.cluster)) return clusterSettings(read)
   return new Guarded({
     ...(read.sentinels ? { sentinels: sentinels(read) } : server(read)),
     db: database(read.db),
@@ -97,6 +101,29 @@ function sentinels(read) {
     ...(sentinelTLS && { tls: tlsSettings(sentinelTLS) }),
     ...(isSet(natMap) && { natMap: addressMap(natMap) }),
   })
+}
+
+/** All nodes have the same users and speak the same, so what is said of one goes for all. */
+function clusterSettings(read) {
+  const nodes = startupNodes(read.cluster)
+  const ofAny = (name) => nodes.find((node) => isSet(node[name]))?.[name]
+  const login = isSet(read.password) || isSet(read.credentials) ? read : nodes.find(hasPassword)
+  if (database(read.db) !== 0) {
+    throw new TypeError(`Expected \`db\` to be 0 in a Cluster; got ${shown(read.db)}`)
+  }
+  return new Guarded({
+    cluster: new Guarded({
+      addresses: nodes.map((node) => address({ ...node, family: node.family ?? read.family })),
+      ...(isSet(read.natMap) && { natMap: addressMap(read.natMap) }),
+    }),
+    db: 0,
+    ...authentication(login ?? read),
+    ...encryption({ tls: read.tls ?? ofAny('tls') }),
+  })
+}
+
+function hasPassword({ password }) {
+  return isSet(password) && password !== ''
 }
 
 /** @returns {Record<string, Address>} */

@@ -23,6 +23,8 @@ const { connectionSettings } = require('./settings.js')
 const ROWS = [
   require('./clients/url.js'),
   require('./clients/object.js'),
+  require('./clients/ioredis-cluster.js'),
+  require('./clients/redis-cluster.js'),
   ...require('./clients/unsupported.js'),
   require('./clients/ioredis.js'),
   require('./clients/redis-4.js'),
@@ -145,7 +147,7 @@ class ClientSource {
 const READ = [
   ...['host', 'port', 'db', 'password', 'username', 'tls', 'path', 'family', 'credentials'],
   ...['sentinels', 'name', 'sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'natMap'],
-  'memory',
+  ...['cluster', 'memory'],
 ]
 
 function differ(a, b) {

@@ -103,12 +103,20 @@ impl Error {
         }
     }
 
+    /// Whether a node of a Cluster refused a script because of the slot of its keys, whatever the keys.
+    pub fn is_of_whole_slot(&self) -> bool {
+        matches!(self.redis_code(), Some("MOVED" | "CLUSTERDOWN"))
+    }
+
     /// Whether the same step may succeed a moment later: there was no connection, it broke, the
-    /// server is still reading its data, or a function may give other credentials.
+    /// server is still reading its data, a Cluster is changing, or a function may give other
+    /// credentials.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable(_) | Error::Unknown(_) | Error::Credentials { .. } => true,
-            Error::Redis { code, .. } => code == "LOADING",
+            Error::Redis { code, .. } => {
+                matches!(&**code, "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")
+            }
             Error::Untrusted(_)
             | Error::Refused(_)
             | Error::Unsupported(_)

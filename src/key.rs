@@ -7,8 +7,11 @@ pub const FENCE: &str = "dist-lock:fence";
 
 const QUEUE: &str = "dist-lock:queue:";
 
+/// A part of a Cluster's keys, which moves as a whole from node to node.
+pub type Slot = u16;
+
 /// A Cluster has this many slots.
-const SLOTS: usize = 16384;
+pub const SLOTS: usize = 16384;
 
 /// The key of the queue before `lock`. It never starts with a prefix of the user's, it lies in the
 /// same slot, whatever braces there are in the name, and no other lock has the same: what follows
@@ -25,11 +28,22 @@ pub fn queue(lock: &str) -> String {
         return queue;
     }
     if tag(lock).is_none() {
-        queue.push_str(&format!("#{{{}}}", TAGS[slot(lock)]));
+        queue.push_str(&format!("#{{{}}}", tag_in(slot(lock))));
     }
     queue.push(':');
     queue.push_str(lock);
     queue
+}
+
+/// The key of the last token given out for a lock of `slot`: in a Cluster, whose scripts reach one
+/// slot each, there is one for each.
+pub fn fence(slot: Slot) -> String {
+    format!("{FENCE}:{{{}}}", tag_in(slot))
+}
+
+/// A key in `slot` on which `process` tries out what a queue takes.
+pub fn trial(slot: Slot, process: &str) -> String {
+    format!("{QUEUE}?{{{}}}:{process}", tag_in(slot))
 }
 
 /// The part of a key that decides its slot, if that is not the whole key: between the first `{`
@@ -41,8 +55,8 @@ fn tag(key: &str) -> Option<&str> {
 }
 
 /// The slot of a key, as the Cluster specification computes it.
-pub fn slot(key: &str) -> usize {
-    usize::from(crc16(tag(key).unwrap_or(key).as_bytes())) % SLOTS
+pub fn slot(key: &str) -> Slot {
+    crc16(tag(key).unwrap_or(key).as_bytes()) % SLOTS as Slot
 }
 
 /// CRC16-CCITT (XMODEM): polynomial 1021, starting at zero.
@@ -55,12 +69,17 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
+/// A tag that lies in `slot`.
+fn tag_in(slot: Slot) -> u32 {
+    TAGS[usize::from(slot) % SLOTS]
+}
+
 /// For each slot the smallest number whose digits lie in it.
 static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let mut tags = vec![None; SLOTS];
     let mut missing = SLOTS;
     for number in 0.. {
-        let tag = &mut tags[slot(&number.to_string())];
+        let tag = &mut tags[usize::from(slot(&number.to_string()))];
         if tag.is_none() {
             *tag = Some(number);
             missing -= 1;
@@ -91,12 +110,14 @@ mod tests {
         let locks = ["a", "{a}b", "a{b}{c}", "a{b", "a}b", "{}", "{}a{b}", "}{", "{{a}}", "ü🔒}"];
         for lock in locks {
             assert_eq!(slot(&queue(lock)), slot(lock), "{lock} {}", queue(lock));
+            assert_eq!(slot(&fence(slot(lock))), slot(lock), "{lock}");
+            assert_eq!(slot(&trial(slot(lock), "p1")), slot(lock), "{lock}");
         }
     }
 
     #[test]
     fn different_locks_have_different_queues() {
-        let tag_of_braces = format!("{{{}}}:a}}", TAGS[slot("a}")]);
+        let tag_of_braces = format!("{{{}}}:a}}", tag_in(slot("a}")));
         let locks = ["a", "{a}", "a}", "{a", "{}a", "{a}{a}", &tag_of_braces];
         let queues: std::collections::HashSet<_> = locks.iter().map(|lock| queue(lock)).collect();
 

@@ -23,6 +23,7 @@ pub fn locker(settings: Settings) -> Result<Arc<Locker<Store>>> {
     let patience = match &settings {
         Settings::Memory(_) => Duration::ZERO,
         Settings::Redis(settings) => settings.connect_timeout,
+        Settings::Cluster(settings) => settings.node.connect_timeout,
     };
     let locker = Arc::new(Locker::new(Store::open(&settings)?, patience));
     lockers.retain(|_, locker| locker.strong_count() > 0);

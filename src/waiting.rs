@@ -232,6 +232,7 @@ impl<B: Backend> Waiting<B> {
                 waiters.granted_early(&id, Early::Told(token, at), clock.as_ref());
             }
             Message::Look(key) => waiters.due_now(&key),
+            Message::Missed => waiters.all_due(),
         }
     }
 

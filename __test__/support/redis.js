@@ -33,6 +33,7 @@ const { openConnection } = require('./connection.js')
  * @param {boolean | { certificate?: import('./certificates.js').Certificate, authClients?: 'yes'|'no'|'optional' }} [options.tls]
  *   also listen with TLS on `tlsPort`, showing `certificates().server`; clients need no certificate unless `authClients` is 'yes'
  * @param {{ port: number }} [options.replicaOf] another server of this kind
+ * @param {boolean} [options.cluster] a node for a Cluster, see `cluster.js`
  * @param {string[]} [options.args] more arguments: `['--maxmemory', '2mb']`
  * @param {string} [options.config] what its configuration file says, where arguments do not suffice
  * @returns {Promise<RedisServer>} it listens on 127.0.0.1 and ::1 at `port`, and on the unix socket `path`
@@ -44,6 +45,7 @@ async function startRedis(t, options = {}) {
   for (let attempt = 1; ; attempt++) {
     server.port = await freePort()
     if (options.tls) server.tlsPort = await freePort()
+    if (options.cluster) server.busPort = await freePort()
     try {
       await server.start()
       return server
@@ -77,6 +79,7 @@ class RedisServer {
   host = '127.0.0.1'
   port
   tlsPort
+  busPort
   #options
   #dir = fs.mkdtempSync(path.join(os.tmpdir(), 'dist-lock-redis-'))
   #process
@@ -234,7 +237,7 @@ class RedisServer {
   }
 
   #args() {
-    const { password, users, tls, replicaOf, config, args = [] } = this.#options
+    const { password, users, tls, replicaOf, cluster, config, args = [] } = this.#options
     const file = path.join(this.#dir, 'redis.conf')
     if (config) fs.writeFileSync(file, config)
     const all = [
@@ -248,6 +251,7 @@ class RedisServer {
       for (const [name, rules] of Object.entries(everybody))
         all.push('--user', name, ...rules.split(' '))
     }
+    if (cluster) all.push('--cluster-enabled', 'yes', '--cluster-port', this.busPort)
     if (replicaOf) all.push('--replicaof', '127.0.0.1', replicaOf.port)
     if (tls) {
       const { ca, server } = certificates()

@@ -32,6 +32,8 @@ distLock({ host: 'localhost' })
 distLock({ path: '/run/redis.sock', db: 2, username: 'ada', password: 'secret' })
 distLock({ host: 'localhost', port: 6380, family: 6, tls: true, keyPrefix: 'app:' })
 distLock({ host: 'localhost', password: () => 'token' })
+distLock({ cluster: ['redis://a', 'b:7000', { host: 'c' }], password: 'secret', tls: true })
+distLock({ cluster: [new URL('redis://a')], natMap: { 'b:6379': { host: 'c', port: 6379 } } })
 distLock({ host: 'localhost', password: async () => 'token' })
 distLock({ host: 'localhost', credentials: async () => ({ username: 'ada', password: 'token' }) })
 distLock({

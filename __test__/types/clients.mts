@@ -1,9 +1,9 @@
 // Clients by their own declarations.
 
 import distLock from 'dist-lock'
-import { Redis as IORedis5 } from 'ioredis-5'
-import { Redis as IORedis6 } from 'ioredis-6'
-import { Redis as Iovalkey } from 'iovalkey-0.4'
+import { Cluster as Cluster5, Redis as IORedis5 } from 'ioredis-5'
+import { Cluster as Cluster6, Redis as IORedis6 } from 'ioredis-6'
+import { Cluster as ValkeyCluster, Redis as Iovalkey } from 'iovalkey-0.4'
 import * as redis4 from 'redis-4'
 import * as redis5 from 'redis-5'
 import * as redis6 from 'redis-6'
@@ -20,3 +20,11 @@ distLock(redis6.createClient())
 distLock(client4.createClient())
 distLock(client5.createClient())
 distLock(client6.createClient())
+
+distLock(new Cluster5(['redis://a']))
+distLock(new Cluster6(['redis://a']))
+distLock(new ValkeyCluster(['redis://a']))
+distLock(redis5.createCluster({ rootNodes: [] }))
+distLock(redis6.createCluster({ rootNodes: [] }))
+distLock(client5.createCluster({ rootNodes: [] }))
+distLock(client6.createCluster({ rootNodes: [] }))

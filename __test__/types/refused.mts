@@ -24,6 +24,10 @@ distLock({ path: '/run/redis.sock', tls: true })
 distLock({ sentinels: [{ host: 'a' }] })
 // @ts-expect-error sentinels say where the server is
 distLock({ sentinels: [{ host: 'a' }], name: 'mymaster', host: 'b' })
+// @ts-expect-error it is either a host or a Cluster
+distLock({ host: 'localhost', cluster: ['a'] })
+// @ts-expect-error a Cluster has the database 0 only
+distLock({ cluster: ['a'], db: 1 })
 // @ts-expect-error a misspelt setting
 distLock({ host: 'localhost', pasword: 'secret' })
 

@@ -1,7 +1,7 @@
 'use strict'
 
 const SETTINGS = [
-  ...['host', 'port', 'family', 'path', 'db'],
+  ...['host', 'port', 'family', 'path', 'cluster', 'db'],
   ...['username', 'password', 'credentials', 'tls', 'keyPrefix'],
   ...['sentinels', 'name', 'sentinelUsername', 'sentinelPassword', 'sentinelTLS', 'natMap'],
 ]
@@ -14,8 +14,10 @@ const OTHER_NAMES = {
   pass: 'password',
   nodeAddressMap: 'natMap',
   prefix: 'keyPrefix',
+  rootNodes: 'cluster',
   sentinelRootNodes: 'sentinels',
   socket: 'host`, `port`, `path` and `tls',
+  startupNodes: 'cluster',
   user: 'username',
 }
 
@@ -36,8 +38,8 @@ module.exports = {
       if (instead) return `settings have no \`${name}\`: pass \`${instead}\``
       return `got an object with \`${name}\`, which is no setting; settings are ${SETTINGS.join(', ')}`
     }
-    const places = ['host', 'path', 'sentinels'].filter((name) => isSet(input[name]))
-    if (places.length === 0) return 'settings need a `host`, a `path` or `sentinels`'
+    const places = ['host', 'path', 'sentinels', 'cluster'].filter((name) => isSet(input[name]))
+    if (places.length === 0) return 'settings need a `host`, a `path`, `sentinels` or a `cluster`'
     if (places.length > 1) return `settings have either ${places.map(quoted).join(' or ')}`
     if (typeof (input.keyPrefix ?? '') !== 'string') return '`keyPrefix` must be a string'
     return refuseCredentials(input)

@@ -15,16 +15,7 @@ module.exports = {
     typeof client.select === 'function' &&
     typeof client.sendCommand === 'function',
 
-  refuse({ options }) {
-    const socket = options?.socket
-    // It takes anything but `true` for a connection without TLS.
-    if (socket?.tls && socket.tls !== true) {
-      return '`socket.tls` must be true, with the TLS options beside it'
-    }
-    for (const name of ['lookup', 'localAddress', 'localPort']) {
-      if (socket?.[name]) return `\`socket.${name}\` cannot be reproduced: pass a client without it`
-    }
-  },
+  refuse: ({ options }) => refuseSocket(options?.socket),
 
   remember: watch,
 
@@ -53,6 +44,19 @@ module.exports = {
     if (client.isOpen) memory.opened = true
     return memory.opened && !client.isOpen
   },
+}
+
+/** Also for the clients of a cluster. */
+Object.assign(module.exports, { provider, refuseSocket })
+
+function refuseSocket(socket) {
+  // It takes anything but `true` for a connection without TLS.
+  if (socket?.tls && socket.tls !== true) {
+    return '`socket.tls` must be true, with the TLS options beside it'
+  }
+  for (const name of ['lookup', 'localAddress', 'localPort']) {
+    if (socket?.[name]) return `\`socket.${name}\` cannot be reproduced: pass a client without it`
+  }
 }
 
 /** It keeps the selected database to itself, and forgets what auth() sent. */

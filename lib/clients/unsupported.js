@@ -9,7 +9,6 @@ const SENTINEL =
 /** What is recognised in order to say why it cannot be used. */
 module.exports = [
   row('list', Array.isArray, `a list of servers is not supported yet: ${ONE_SERVER}`),
-  row('Cluster', isCluster, `Redis Cluster is not supported yet: ${ONE_SERVER}`),
   row('Sentinel', isSentinel, SENTINEL),
   row('pool', isPool, 'got a pool: pass a client, URL or settings instead'),
   row('pipeline', isPipeline, 'got a pipeline: pass the client it was made with'),
@@ -17,11 +16,6 @@ module.exports = [
 
 function row(name, is, refusal) {
   return { name, is, refuse: () => refusal }
-}
-
-/** Of ioredis and iovalkey, or of redis 4 to 6. */
-function isCluster(client) {
-  return has(client, 'startupNodes') || (has(client, 'masters') && has(client, 'slots'))
 }
 
 /** Of redis 5 and 6; the client of ioredis is an ordinary one with other options. */

@@ -5,6 +5,7 @@
  *
  *     redis://[[username]:password@]host[:port][/db]   valkey: is the same; rediss:, valkeys: with TLS
  *     redis+sentinel://[[username]:password@]host[:port][,host[:port]…][/db]?name=mymaster
+ *     redis+cluster://[[username]:password@]host[:port][,host[:port]…]
  *     unix:///path/to/redis.sock[?db=1]
  *     memory:[name]
  */
@@ -28,20 +29,42 @@ const SENTINEL = {
   'valkeys+sentinel:': true,
 }
 
+const CLUSTER = {
+  'redis+cluster:': false,
+  'rediss+cluster:': true,
+  'valkey+cluster:': false,
+  'valkeys+cluster:': true,
+}
+
 function parse(text) {
   const scheme = /^[a-z+]+:/i.exec(text)?.[0].toLowerCase()
   if (scheme === 'memory:') return { memory: text.slice(scheme.length) }
   if (scheme === 'unix:') return unix(text)
   if (scheme in TCP) return tcp(text, TCP[scheme])
   if (scheme in SENTINEL) return sentinel(text, SENTINEL[scheme])
+  if (scheme in CLUSTER) return cluster(text, CLUSTER[scheme])
   throw problem(scheme ? `its scheme is ${scheme}` : 'it has no scheme')
 }
 
 /** A URL has one host, so each of the list is read in one of its own. */
-function sentinel(text, tls) {
+function hostByHost(text, tls, more) {
   const [, start, hosts, rest] = /^([^/]*\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(text) ?? []
   if (!hosts) throw problem('it has no host')
-  const all = hosts.split(',').map((host) => tcp(start + host + rest, tls, OF_SENTINEL))
+  return hosts.split(',').map((host) => tcp(start + host + rest, tls, more))
+}
+
+function cluster(text, tls) {
+  const all = hostByHost(text, tls)
+  const [{ db, username, password }] = all
+  return {
+    cluster: all.map(({ host, port, family }) => ({ host, port, family })),
+    ...{ db, username, password },
+    tls: tls || undefined,
+  }
+}
+
+function sentinel(text, tls) {
+  const all = hostByHost(text, tls, OF_SENTINEL)
   const [{ name, sentinelUsername, sentinelPassword, ...first }] = all
   if (!name) throw problem('it has no parameter `name`')
   return {
@@ -116,6 +139,6 @@ function decode(part) {
 
 function problem(what) {
   return new TypeError(
-    `Expected the URL \`source\` to be like redis://user:password@host:6379/0, rediss:, valkey:, valkeys:, redis+sentinel:, unix:///path or memory:; ${what}`,
+    `Expected the URL \`source\` to be like redis://user:password@host:6379/0, rediss:, valkey:, valkeys:, redis+sentinel:, redis+cluster:, unix:///path or memory:; ${what}`,
   )
 }

@@ -112,6 +112,8 @@ pub enum Message {
     Granted(Handed, Duration),
     /// Something about this key has changed: beat now.
     Look(Text),
+    /// Others may have been lost: beat now for all keys.
+    Missed,
 }
 
 /// The messages of a subscription, until it is lost.
@@ -216,6 +218,8 @@ pub enum Settings {
     Memory(String),
     /// In a Redis server.
     Redis(Box<redis::Settings>),
+    /// In a Redis Cluster.
+    Cluster(Box<redis::cluster::Settings>),
 }
 
 /// The store that some [`Settings`] name.
@@ -225,6 +229,8 @@ pub enum Store {
     Memory(memory::Client),
     /// In a Redis server.
     Redis(Box<Redis>),
+    /// In a Redis Cluster.
+    Cluster(Box<Redis<redis::Cluster>>),
 }
 
 impl Store {
@@ -233,13 +239,16 @@ impl Store {
         Ok(match settings {
             Settings::Memory(name) => Store::Memory(Memory::named(name).client()),
             Settings::Redis(settings) => Store::Redis(Box::new(Redis::new((**settings).clone())?)),
+            Settings::Cluster(settings) => {
+                Store::Cluster(Box::new(Redis::cluster((**settings).clone())?))
+            }
         })
     }
 
     /// A link of its own for one thread; `None` where there can be none.
     pub fn direct(&self, opened: redis::direct::Opened) -> Option<Arc<redis::direct::Direct>> {
         match self {
-            Store::Memory(_) => None,
+            Store::Memory(_) | Store::Cluster(_) => None,
             Store::Redis(store) => store.direct(opened),
         }
     }
@@ -251,6 +260,7 @@ macro_rules! either {
         match $self {
             Store::Memory(store) => store.$step($($argument),*).await,
             Store::Redis(store) => store.$step($($argument),*).await,
+            Store::Cluster(store) => store.$step($($argument),*).await,
         }
     };
 }
@@ -296,6 +306,7 @@ impl Backend for Store {
         match self {
             Store::Memory(store) => store.is_connected(),
             Store::Redis(store) => store.is_connected(),
+            Store::Cluster(store) => store.is_connected(),
         }
     }
 
@@ -307,6 +318,7 @@ impl Backend for Store {
         match self {
             Store::Memory(store) => store.proves_grants(),
             Store::Redis(store) => store.proves_grants(),
+            Store::Cluster(store) => store.proves_grants(),
         }
     }
 
@@ -314,6 +326,7 @@ impl Backend for Store {
         match self {
             Store::Memory(store) => store.settles_until(),
             Store::Redis(store) => store.settles_until(),
+            Store::Cluster(store) => store.settles_until(),
         }
     }
 }

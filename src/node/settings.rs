@@ -1,6 +1,6 @@
 //! Connection settings as `lib/source.js` reads them from a client, a URL or an object.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -10,6 +10,7 @@ use napi_derive::napi;
 
 use super::environment::Environment;
 use crate::backend::Settings;
+use crate::backend::redis::cluster::Settings as Cluster;
 use crate::backend::redis::settings::{
     Ask, Credentials, Endpoint, Family, Login, Provider, Replication, Sentinels, Settings as Redis,
     Target,
@@ -28,6 +29,8 @@ pub struct ConnectionSettings {
     pub port: Option<u16>,
     /// 4 or 6, the kind of address to use.
     pub family: Option<u8>,
+    /// In place of host and port, some nodes of a Cluster.
+    pub cluster: Option<ClusterSettings>,
     /// The path of a unix socket, in place of host and port.
     pub path: Option<String>,
     /// The number of the database.
@@ -68,6 +71,15 @@ pub struct SentinelSettings {
     /// Encryption of what is said to them.
     pub tls: Option<TlsOptions>,
     /// Where a server is reached that they say to be at `host:port`.
+    pub nat_map: Option<HashMap<String, Address>>,
+}
+
+/// Some nodes of a Cluster.
+#[napi(object)]
+pub struct ClusterSettings {
+    /// Where they listen.
+    pub addresses: Vec<Address>,
+    /// Where a node is reached that says to be at `host:port`.
     pub nat_map: Option<HashMap<String, Address>>,
 }
 
@@ -123,15 +135,17 @@ impl ConnectionSettings {
             }
             (None, None) => Credentials::None,
         };
-        let target = match (self.sentinels, self.path, self.host, self.port) {
-            (Some(sentinels), ..) => Target::Primary(Box::new(sentinels.read()?)),
-            (_, Some(path), ..) => Target::Server(Endpoint::Unix(path.into())),
-            (_, None, Some(host), Some(port)) => {
+        let (seeds, nat_map) = self.cluster.map(ClusterSettings::read).unwrap_or_default();
+        let target = match (seeds.first(), self.sentinels, self.path, self.host, self.port) {
+            (Some(seed), ..) => Target::Server(seed.clone()),
+            (_, Some(sentinels), ..) => Target::Primary(Box::new(sentinels.read()?)),
+            (_, _, Some(path), ..) => Target::Server(Endpoint::Unix(path.into())),
+            (_, _, None, Some(host), Some(port)) => {
                 Target::Server(Address { host, port, family: self.family }.read())
             }
             _ => return Err(napi::Error::from_reason("neither `path` nor `host` and `port`")),
         };
-        Ok(Settings::Redis(Box::new(Redis {
+        let redis = Redis {
             target,
             database: self.db.unwrap_or(0),
             credentials,
@@ -143,20 +157,36 @@ impl ConnectionSettings {
                 replicas: self.min_replicas,
                 timeout: milliseconds(self.replica_timeout),
             }),
-        })))
+        };
+        Ok(match seeds.is_empty() {
+            true => Settings::Redis(Box::new(redis)),
+            false => Settings::Cluster(Box::new(Cluster { node: redis, seeds, nat_map })),
+        })
     }
+}
+
+impl ClusterSettings {
+    fn read(self) -> (Vec<Endpoint>, NatMap) {
+        (self.addresses.into_iter().map(Address::read).collect(), nat_map(self.nat_map))
+    }
+}
+
+/// Where a server is reached that says, or is said, to be at `host:port`.
+type NatMap = BTreeMap<String, (String, u16)>;
+
+fn nat_map(map: Option<HashMap<String, Address>>) -> NatMap {
+    let outside = |address: Address| (address.host, address.port);
+    map.into_iter().flatten().map(|(inside, address)| (inside, outside(address))).collect()
 }
 
 impl SentinelSettings {
     fn read(self) -> napi::Result<Sentinels> {
-        let outside = |address: Address| (address.host, address.port);
-        let nat_map = self.nat_map.unwrap_or_default().into_iter();
         Ok(Sentinels {
             endpoints: self.addresses.into_iter().map(Address::read).collect(),
             name: self.name,
             login: self.password.map(|password| Login { username: self.username, password }),
             tls: self.tls.map(TlsOptions::read).transpose()?,
-            nat_map: nat_map.map(|(inside, address)| (inside, outside(address))).collect(),
+            nat_map: nat_map(self.nat_map),
         })
     }
 }

@@ -479,6 +479,7 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
                 format!("granted {}", self.tokens.name(&id, token))
             }
             Message::Look(key) => format!("look {key}"),
+            Message::Missed => "missed".into(),
         };
         told.into_iter().map(|heard| heard.into_iter().map(&mut words).collect()).collect()
     }

@@ -4,7 +4,7 @@ use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
 use super::script::{self, Dialect};
-use super::step::{self, Action, Step};
+use super::step::{self, Action, Route, Step};
 use crate::error::{Cause, Error, Result};
 
 /// The most steps one script carries out: bounds how long other clients wait for it, at about a
@@ -37,19 +37,37 @@ pub struct Settled {
 
 impl Batch {
     /// As many batches as it takes.
-    pub fn of(steps: Vec<Pending>) -> Vec<Self> {
-        if steps.len() <= MOST_IN_A_SCRIPT {
+    pub fn of(mut steps: Vec<Pending>) -> Vec<Self> {
+        let route = |pending: &Pending| pending.step.route;
+        let is_in_cluster = steps.first().is_some_and(|first| route(first).is_some());
+        if is_in_cluster {
+            // Steps of the same key stay in order.
+            steps.sort_by_key(route);
+        } else if steps.len() <= MOST_IN_A_SCRIPT {
             return if steps.is_empty() { Vec::new() } else { vec![Batch(steps)] };
         }
-        let mut batches = Vec::with_capacity(steps.len().div_ceil(MOST_IN_A_SCRIPT));
-        let mut rest = steps.into_iter();
-        loop {
-            let batch: Vec<Pending> = rest.by_ref().take(MOST_IN_A_SCRIPT).collect();
-            if batch.is_empty() {
-                return batches;
+        let mut batches: Vec<Batch> = Vec::with_capacity(steps.len().div_ceil(MOST_IN_A_SCRIPT));
+        for pending in steps {
+            match batches.last_mut() {
+                Some(last) if last.takes(&pending) => last.0.push(pending),
+                _ => batches.push(Batch(vec![pending])),
             }
-            batches.push(Batch(batch));
         }
+        batches
+    }
+
+    /// Whether there is room, and the step goes the same way.
+    fn takes(&self, pending: &Pending) -> bool {
+        self.0.len() < MOST_IN_A_SCRIPT && self.route() == pending.step.route
+    }
+
+    fn route(&self) -> Option<Route> {
+        self.0.first().and_then(|pending| pending.step.route)
+    }
+
+    /// Whether the server has to be told that it is named for this command alone.
+    pub fn is_asking(&self) -> bool {
+        self.route().is_some_and(|route| route.asking)
     }
 
     /// The command, as `dialect` says.
@@ -90,7 +108,9 @@ impl Batch {
                 settled.in_full_only = true;
                 settled.again.push(self);
             }
-            // One key the user must not touch is no reason to refuse the others.
+            Err(error) if error.is_of_whole_slot() => self.fail(&error),
+            // One key the user must not touch is no reason to refuse the others, nor is one that is
+            // not there while its slot is being moved.
             Err(Error::Redis { message, .. }) if self.0.len() > 1 && !is_unknown(&message) => {
                 settled.again.extend(self.0.into_iter().map(|one| Batch(vec![one])));
             }
@@ -127,7 +147,7 @@ impl Batch {
     /// The key of a batch that only looks who holds it, which takes no script.
     fn lone_look(&self) -> Option<&str> {
         match &*self.0 {
-            [Pending { step: Step { key, action: Action::Read }, .. }] => Some(key),
+            [Pending { step: Step { key, action: Action::Read, .. }, .. }] => Some(key),
             _ => None,
         }
     }

@@ -15,7 +15,6 @@ use super::direct::{self, Direct};
 use super::link::Link;
 use super::opener::{NextTry, Opener};
 use super::script;
-use super::settings::Settings;
 use super::step::{Action, Step};
 use crate::backend::Waiter;
 use crate::error::{Cause, Error, Result};
@@ -35,15 +34,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection with `settings`; an error names what cannot be used in them.
-    pub fn new(settings: Settings) -> Result<Self> {
-        Ok(Connection {
-            opener: Arc::new(Opener::new(settings)?),
+    /// A connection that `opener` opens.
+    pub fn new(opener: Arc<Opener>) -> Self {
+        Connection {
+            opener,
             steps: OnceLock::new(),
             connected: Arc::default(),
             unanswered: Arc::default(),
             directs: Mutex::default(),
-        })
+        }
     }
 
     /// Sends `step` and returns the server's reply to it.
@@ -60,7 +59,7 @@ impl Connection {
     }
 
     /// What makes connections to the same server.
-    pub fn opener(&self) -> &Opener {
+    pub fn opener(&self) -> &Arc<Opener> {
         &self.opener
     }
 
@@ -185,6 +184,9 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
     while !batches.is_empty() {
         let mut pipeline = redis::Pipeline::with_capacity(batches.len());
         for batch in &batches {
+            if batch.is_asking() {
+                pipeline.cmd("ASKING");
+            }
             pipeline.add_command(batch.command(opener.dialect(in_full)));
         }
         let proof = opener.replication().filter(|_| batches.iter().any(Batch::grants));
@@ -213,7 +215,12 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
             _ => Ok(()),
         };
         let mut again = Vec::new();
-        for (batch, reply) in batches.into_iter().zip(replies) {
+        let mut replies = replies.into_iter();
+        for batch in batches {
+            if batch.is_asking() {
+                replies.next();
+            }
+            let Some(reply) = replies.next() else { break };
             let settled = batch.settle(reply, in_full, opener.finds_primary(), &proven);
             if settled.in_full_only {
                 link.send_in_full();

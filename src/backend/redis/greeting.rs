@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::reply::Replies;
 use super::server::Server;
 use super::settings::{Endpoint, Login};
-use super::{script, step, transport};
+use super::{script, servers, step, transport};
 use crate::error::{Cause, Error, Result};
 
 /// The name our connections show in `CLIENT LIST`.
@@ -59,7 +59,9 @@ impl Greeting<'_> {
         for load in script::load() {
             greeting.add_command(load);
         }
-        greeting.add_command(script::find_version_2()).add_command(script::probe(self.process));
+        greeting
+            .add_command(script::find_version_2())
+            .add_command(script::probe(self.process, self.server.slot()));
         if !self.settle_time.is_zero() {
             greeting.cmd("INFO").arg("server");
         }
@@ -80,6 +82,7 @@ impl Greeting<'_> {
             self.server.found_version_2(&found);
         }
         if let Some(probed) = probed {
+            must_not_be_of_cluster(&probed, self.server)?;
             self.server.probed(probed);
         }
         if let Some(info) = info {
@@ -187,6 +190,16 @@ fn must_be_let_in(reply: &redis::Value) -> Result<()> {
 pub fn is_wrong_password(code: &str, message: &str) -> bool {
     // Redis before 6 has no code for it.
     code == "WRONGPASS" || code == "ERR" && message == "invalid password"
+}
+
+/// A server that was not known to be a node of a Cluster refuses keys of different slots.
+fn must_not_be_of_cluster(probed: &redis::Value, server: &Server) -> Result<()> {
+    match step::reply(probed.clone()) {
+        Err(error) if error.redis_code() == Some("CROSSSLOT") && server.slot().is_none() => {
+            Err(servers::explain(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Understands the reply to `AUTH`.

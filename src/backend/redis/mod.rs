@@ -1,4 +1,4 @@
-//! The steps in a Redis server: scripts over one connection.
+//! The steps in Redis: scripts over a connection to each server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use ::redis::Value;
 
 use super::{Acquired, Backend, Beat, Holder, Messages, Mode, Released, Text, Waiter};
 use crate::clock::Moment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 mod batch;
+pub mod cluster;
 mod connection;
 pub mod direct;
 mod eviction;
@@ -25,6 +26,7 @@ mod reply;
 mod script;
 mod sentinel;
 mod server;
+mod servers;
 pub mod settings;
 mod socket;
 mod step;
@@ -34,35 +36,48 @@ mod transport;
 mod verifier;
 mod wire;
 
+pub use cluster::Cluster;
 use connection::Connection;
 use direct::Direct;
+use opener::Opener;
+pub use servers::Servers;
 pub use settings::Settings;
 use step::{Action, Step};
 
-/// Locks in a Redis server.
+/// Locks in one Redis server, or in the nodes of a [`Cluster`].
 #[derive(Debug)]
-pub struct Redis {
-    connection: Connection,
+pub struct Redis<S = Connection> {
+    servers: S,
 }
 
 impl Redis {
     /// The server that `settings` name; it is connected to at the first step. An error names
     /// what cannot be used in them.
     pub fn new(settings: Settings) -> Result<Self> {
-        Ok(Redis { connection: Connection::new(settings)? })
+        Ok(Redis { servers: Connection::new(Arc::new(Opener::new(settings)?)) })
     }
 
     /// A link of its own for one thread, see [`Direct`]; `None` where there can be none.
     pub fn direct(&self, opened: direct::Opened) -> Option<Arc<Direct>> {
-        self.connection.direct(opened)
-    }
-
-    async fn ask(&self, key: &Text, action: Action) -> Result<Value> {
-        self.connection.ask(Step { key: key.clone(), action }).await
+        self.servers.direct(opened)
     }
 }
 
-impl Backend for Redis {
+impl Redis<Cluster> {
+    /// The Cluster that `settings` name; its nodes are looked for at the first step. An error names
+    /// what cannot be used in them.
+    pub fn cluster(settings: cluster::Settings) -> Result<Self> {
+        Ok(Redis { servers: Cluster::new(settings)? })
+    }
+}
+
+impl<S: Servers> Redis<S> {
+    async fn ask(&self, key: &Text, action: Action) -> Result<Value> {
+        self.servers.ask(Step { key: key.clone(), action, route: None }).await
+    }
+}
+
+impl<S: Servers> Backend for Redis<S> {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let action = Action::Acquire { waiter: waiter.clone(), wait };
         step::acquired(self.ask(key, action).await?)
@@ -95,34 +110,30 @@ impl Backend for Redis {
     }
 
     async fn subscribe(&self) -> Result<Messages> {
-        messages::subscribe(self.connection.opener()).await
+        self.servers.subscribe().await
     }
 
     async fn mode(&self) -> Result<Mode> {
-        // Any step connects; whether it is allowed does not matter.
-        match self.ask(self.connection.opener().process(), Action::Read).await {
-            Ok(_) | Err(Error::Redis { .. }) => Ok(self.connection.opener().server().mode()),
-            Err(error) => Err(error),
-        }
+        self.servers.mode().await
     }
 
     async fn describe(&self) -> Result<Option<String>> {
-        self.connection.opener().describe().await.map(Some)
+        self.servers.describe().await.map(Some)
     }
 
     fn is_connected(&self) -> bool {
-        self.connection.is_open()
+        self.servers.is_connected()
     }
 
     async fn moved(&self) {
-        self.connection.opener().primary_moved().await
+        self.servers.moved().await
     }
 
     fn proves_grants(&self) -> bool {
-        self.connection.opener().replication().is_some()
+        self.servers.proves_grants()
     }
 
     fn settles_until(&self) -> Option<Moment> {
-        self.connection.opener().server().succession().settles_until()
+        self.servers.settles_until()
     }
 }

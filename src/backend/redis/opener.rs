@@ -63,6 +63,26 @@ impl Opener {
         })
     }
 
+    /// Makes connections to another server for the same process, with settings that are the same
+    /// besides.
+    pub fn elsewhere(&self, endpoint: Endpoint) -> Self {
+        let target = Target::Server(endpoint.clone());
+        Opener {
+            reach: Arc::new(Reach::new(target.to_string())),
+            settings: Settings { target, ..self.settings.clone() },
+            encryption: self.encryption.clone(),
+            primary: Primary::Fixed(endpoint),
+            process: self.process.clone(),
+            server: Server::default(),
+            not_before: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// With what connections are made.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The name under which our waiters queue.
     pub fn process(&self) -> &Text {
         &self.process
@@ -168,12 +188,16 @@ impl Opener {
     /// What the server says of itself; asked over a connection of its own, which a server that
     /// refuses our scripts answers, too.
     pub async fn describe(&self) -> Result<String> {
-        let (_, _, reply) = self.asked(redis::cmd("INFO")).await?;
-        match reply {
+        match self.ask(redis::cmd("INFO")).await? {
             Value::BulkString(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
             Value::VerbatimString { text, .. } => Ok(text),
             _ => Err(Error::Unknown(Cause::new("the server sent no text for INFO"))),
         }
+    }
+
+    /// Asks `question` over a connection of its own, and returns the reply.
+    pub async fn ask(&self, question: Cmd) -> Result<Value> {
+        self.asked(question).await.map(|(_, _, reply)| reply)
     }
 
     /// Opens a connection on which `question` was asked, and the reply to it.

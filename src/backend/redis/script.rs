@@ -1,11 +1,12 @@
 //! The Lua that makes the decisions: scripts that carry out a batch of steps.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use redis::Cmd;
 
 use super::step::Step;
-use crate::key;
+use crate::key::{self, Slot};
 
 /// A script, and the name Redis caches it under.
 struct Script {
@@ -81,10 +82,21 @@ pub fn load() -> [Cmd; 2] {
 }
 
 /// The command that tries what a queue takes, on a queue of `process` alone.
-pub fn probe(process: &str) -> Cmd {
+///
+/// In a Cluster on a slot of the server's.
+pub fn probe(process: &str, slot: Option<Slot>) -> Cmd {
+    let queue = match slot {
+        None => key::queue(process),
+        Some(slot) => key::trial(slot, process),
+    };
     let mut command = redis::cmd("EVAL");
-    command.arg(PROBE).arg(2).arg(key::FENCE).arg(key::queue(process)).arg(process);
+    command.arg(PROBE).arg(2).arg(&*fence(slot)).arg(queue).arg(process);
     command
+}
+
+/// The key of the last token, in a Cluster that of the slot.
+fn fence(slot: Option<Slot>) -> Cow<'static, str> {
+    slot.map_or(Cow::Borrowed(key::FENCE), |slot| Cow::Owned(key::fence(slot)))
 }
 
 /// The name of the script that version 2 takes a lock with.
@@ -104,12 +116,14 @@ pub fn look(key: &str) -> Cmd {
     command
 }
 
-/// The command that carries out `steps`.
+/// The command that carries out `steps`, which in a Cluster all have the same route.
 pub fn command<'s>(
     steps: impl Iterator<Item = &'s Step>,
     Dialect { queue, met_version_2, in_full, process }: Dialect<'_>,
 ) -> Cmd {
     let steps: Vec<_> = steps.collect();
+    let route = steps.first().and_then(|step| step.route);
+    let queue = queue && !route.is_some_and(|route| route.alone);
     let script = if queue { &QUEUE } else { &CLASSIC };
     let name = if in_full { script.text } else { &script.sha };
     let size = steps.iter().map(|step| step.size()).sum::<usize>() + name.len();
@@ -117,7 +131,7 @@ pub fn command<'s>(
     command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(name);
     match queue {
         true => {
-            command.arg(1 + 2 * steps.len()).arg(key::FENCE);
+            command.arg(1 + 2 * steps.len()).arg(&*fence(route.map(|route| route.slot)));
             for step in &steps {
                 command.arg(&*step.key).arg(key::queue(&step.key));
             }

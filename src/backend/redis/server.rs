@@ -12,6 +12,7 @@ use super::step;
 use super::succession::Succession;
 use crate::backend::Mode;
 use crate::error::{Error, Result};
+use crate::key::Slot;
 
 /// A process of version 2 may be started at any time; this often the server is asked for one.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -24,6 +25,7 @@ pub struct Server {
     asked: Mutex<Option<Instant>>,
     eviction: Eviction,
     succession: Succession,
+    slot: Mutex<Option<Slot>>,
 }
 
 impl Default for Server {
@@ -35,11 +37,22 @@ impl Default for Server {
             asked: Mutex::default(),
             eviction: Eviction::default(),
             succession: Succession::default(),
+            slot: Mutex::default(),
         }
     }
 }
 
 impl Server {
+    /// One of the slots it has, if it is a node of a Cluster: where it can be tried out.
+    pub fn slot(&self) -> Option<Slot> {
+        *lock(&self.slot)
+    }
+
+    /// It is a node of a Cluster, and has this slot among others.
+    pub fn has_slot(&self, slot: Slot) {
+        *lock(&self.slot) = Some(slot);
+    }
+
     /// How waiting works with it, as far as is known.
     pub fn mode(&self) -> Mode {
         lock(&self.mode).clone()

@@ -6,18 +6,32 @@ use redis::{Cmd, ServerError, Value};
 
 use crate::backend::{Acquired, Beat, Handed, Held, Holder, Released, Text, Token, View, Waiter};
 use crate::error::{Error, Result};
+use crate::key::Slot;
 
 /// One atomic step, as [`crate::Backend`] describes it, on one key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// The lock's key.
     pub key: Text,
     /// What to do with it.
     pub action: Action,
+    /// In a Cluster, how it gets to the key.
+    pub route: Option<Route>,
+}
+
+/// How a step gets to its key in a Cluster. Only steps of the same route share a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// The slot of the key, and of all other keys the step touches.
+    pub slot: Slot,
+    /// The node has only begun to take the slot over, and was named for this once.
+    pub asking: bool,
+    /// The slot is being moved, key by key: none but the lock's own is touched.
+    pub alone: bool,
 }
 
 /// What a step does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Action {
     /// Take the lock, or join the queue.
     Acquire {
@@ -90,6 +104,17 @@ impl Step {
             Action::Read => 0,
         };
         2 * self.key.len() + texts + 80
+    }
+
+    /// Whether it may join the queue.
+    pub fn joins(&self) -> bool {
+        matches!(self.action, Action::Acquire { wait: true, .. })
+    }
+
+    /// Whether its work can be done with nothing but the lock's own key: those who wait then find
+    /// out by themselves.
+    pub fn can_go_alone(&self) -> bool {
+        matches!(self.action, Action::Release { .. } | Action::Extend { .. })
     }
 
     /// Whether somebody waits.

@@ -47,6 +47,13 @@ impl Succession {
         state.last = Some(met);
     }
 
+    /// It took over from another server, and settles for `settle_time`.
+    pub fn succeeds(&self, settle_time: Duration) {
+        if !settle_time.is_zero() {
+            self.state().settles_until = Some(Moment::now() + settle_time);
+        }
+    }
+
     /// Until when nothing is to be granted.
     pub fn settles_until(&self) -> Option<Moment> {
         let mut state = self.state();

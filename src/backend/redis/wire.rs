@@ -209,7 +209,7 @@ mod tests {
     fn release(id: &str, key_length: usize) -> (Vec<Batch>, Answer) {
         let (answer, answered) = oneshot::channel();
         let key = "k".repeat(key_length).into();
-        let step = Step { key, action: Action::Release { id: id.into() } };
+        let step = Step { key, action: Action::Release { id: id.into() }, route: None };
         (Batch::of(vec![Pending { step, answer }]), answered)
     }
 
