@@ -105,13 +105,20 @@ class Manager {
       }
     }
     const options = this.#options
+    const { DEFAULTS, ofCall } = option
     return {
-      ttl: option.ttl(option.ofCall(own, options, 'ttl')),
-      retryDelay: option.retryDelay(option.ofCall(own, options, 'retryDelay')),
-      maxRetries: option.maxRetries(option.ofCall(own, options, 'maxRetries')),
+      ttl: option.ttl(ofCall(own?.ttl, options.ttl, DEFAULTS.ttl)),
+      retryDelay: option.retryDelay(
+        ofCall(own?.retryDelay, options.retryDelay, DEFAULTS.retryDelay),
+      ),
+      maxRetries: option.maxRetries(
+        ofCall(own?.maxRetries, options.maxRetries, DEFAULTS.maxRetries),
+      ),
       timeout: option.timeout(own?.timeout),
-      autoExtend: option.autoExtend(option.ofCall(own, options, 'autoExtend')),
-      maxHold: option.maxHold(option.ofCall(own, options, 'maxHold')),
+      autoExtend: option.autoExtend(
+        ofCall(own?.autoExtend, options.autoExtend, DEFAULTS.autoExtend),
+      ),
+      maxHold: option.maxHold(ofCall(own?.maxHold, options.maxHold, DEFAULTS.maxHold)),
       signal: option.signal(own?.signal),
     }
   }
