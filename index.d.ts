@@ -142,9 +142,10 @@ declare namespace distLock {
     /**
      * Tells how waiting works with this server and this user; connects to find out.
      *
-     * Returns `{ mode: 'queue' }`, or `{ mode: 'classic', reason }` where there can be no queue: then
-     * waiters try again every `retryDelay`, as in version 2, and locks have no fencing token. In a
-     * Redis Cluster there is `cluster: true` too, and `classic` means that some node has no queue.
+     * Returns `{ mode: 'queue' }`, or `{ mode: 'classic', reason }` where there can be no queue (old or
+     * restricted servers, and lists of servers): then waiters try again every `retryDelay`, as in
+     * version 2, and locks have no fencing token. In a Redis Cluster there is `cluster: true` too, and
+     * `classic` means that some node has no queue.
      *
      * Errors: a {@link LockError} when Redis cannot be reached.
      *
@@ -366,6 +367,14 @@ declare namespace distLock {
      * @default 5000
      */
     commandTimeout?: number
+
+    /**
+     * With a list of servers, how long one of them is waited for while the others cannot decide, in
+     * milliseconds; never longer than a fifth of the `ttl`.
+     * Longer bears slower servers; shorter decides sooner while one hangs.
+     * @default 500
+     */
+    nodeTimeout?: number
 
     /**
      * For how long no lock is granted after another server took over (another primary, or one that was

@@ -88,6 +88,13 @@ export interface ClusterSettings {
 
 /** How to connect; absent fields are not set. */
 export interface ConnectionSettings {
+  /**
+   * Independent servers, a majority of which holds a lock; nothing else but `node_timeout` counts
+   * then.
+   */
+  members?: Array<ConnectionSettings>
+  /** Milliseconds one of them is waited for while the others cannot decide. */
+  nodeTimeout?: number
   /** The name of a store in this process; nothing else counts then. */
   memory?: string
   /** Name or address of the server. */

@@ -1,5 +1,16 @@
 /**
- * Where the locks are: a client, a URL or settings.
+ * Where the locks are: one server, or a list of independent ones.
+ *
+ * With a list a lock is held by whoever has it on a majority of the servers, so it outlives the loss of
+ * any minority of them. An odd number is best: four servers bear the loss of one, as three do. They must
+ * know nothing of each other, and each keep its data or stay away for the longest `ttl` when it is
+ * restarted. There is no queue and no fencing token; the manager is closed when so many of its clients
+ * are that the others are no majority.
+ */
+export type Source = SourceOfOne | readonly SourceOfOne[]
+
+/**
+ * One server: a client, a URL or settings.
  *
  * - `redis://[[username]:password@]host[:port][/db]`, or `valkey://…`
  * - `rediss://…`, `valkeys://…`: the same with TLS
@@ -10,10 +21,8 @@
  * - `redis+cluster://[[username]:password@]host[:port][,host[:port]…]`: a Cluster, by some of its
  *   nodes; also `valkey+cluster:`, and with TLS `rediss+cluster:`, `valkeys+cluster:`
  * - `memory:` or `memory:name`: no server; locks among the threads of this process
- *
- * Not supported so far: lists of servers.
  */
-export type Source = Client | Settings | Url | string
+export type SourceOfOne = Client | Settings | Url | string
 
 /**
  * A client object, connected or not: node_redis 0.8 to 3, `redis` and `@redis/client` 4 to 6,

@@ -182,7 +182,7 @@ const refused = [
   ['true', true, 'got the boolean true'],
   ['a function', () => {}, 'got a function'],
   ['a mock', new Mock(), /^got an object that is none of these, with the properties .*options/],
-  ['a list', ['redis://a', 'redis://b'], /^a list of servers is not supported yet: pass /],
+  ['an empty list', [], 'got an empty list'],
   ['empty settings', {}, 'settings need a `host`, a `path`, `sentinels` or a `cluster`'],
   [
     'settings without a host',

@@ -206,13 +206,20 @@ async function askForCredentials(request, number) {
  * @param {Record<string, number>} options   of the connection, see `options.js`
  */
 function open(settings, options) {
-  const { credentials, ...plain } = settings
-  const provider = credentials && providerNumber(credentials)
   try {
-    return native.open({ ...plain, ...options, provider })
+    return native.open(forNative(settings, options))
   } catch (error) {
     // What Rust finds wrong with settings (a certificate that is none) is the caller's to mend.
     throw new TypeError(error.message, { cause: error })
+  }
+}
+
+function forNative({ members, credentials, ...plain }, options) {
+  return {
+    ...plain,
+    ...options,
+    members: members?.map((member) => forNative(member, options)),
+    provider: credentials && providerNumber(credentials),
   }
 }
 

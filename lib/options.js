@@ -8,6 +8,7 @@ const DEFAULTS = {
   keyPrefix: 'lock:',
   connectTimeout: 10000,
   commandTimeout: 5000,
+  nodeTimeout: 500,
   failoverSettleTime: 0,
   minReplicas: 0,
   replicaTimeout: 1000,
@@ -93,6 +94,7 @@ function maxHold(value) {
 const OF_CONNECTION = {
   connectTimeout: 1,
   commandTimeout: 1,
+  nodeTimeout: 1,
   failoverSettleTime: 0,
   minReplicas: 0,
   replicaTimeout: 1,

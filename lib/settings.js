@@ -31,6 +31,7 @@ const { tlsSettings } = require('./tls.js')
 /**
  * Where and how to connect: all that Rust is told. Frozen; a key that is not set is absent.
  *
+ * - `members`: the settings of independent servers; then there is nothing else
  * - `memory`: the name of a store in this process; then there is nothing else
  * - `host` and `port`, with `family` 4 or 6 when only that will do; or `path`, a unix socket; or
  *   `sentinels`, which say where the primary is; or `cluster`, some of its nodes
@@ -38,7 +39,8 @@ const { tlsSettings } = require('./tls.js')
  * - `username` and `password`, or `credentials()`, which is called when connecting
  * - `tls`, see `tls.js`
  *
- * @typedef {Guarded & { memory?: string, sentinels?: SentinelSettings, cluster?: ClusterSettings, host?: string,
+ * @typedef {Guarded & { members?: ConnectionSettings[], memory?: string,
+ *   sentinels?: SentinelSettings, cluster?: ClusterSettings, host?: string,
  *   port?: number, family?: 4 | 6, path?: string, db?: number, username?: string, password?: string,
  *   credentials?: () => Credentials | Promise<Credentials>, tls?: import('./tls.js').TlsSettings }} ConnectionSettings
  * @typedef {{ username?: string, password?: string }} Credentials

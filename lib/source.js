@@ -1,5 +1,6 @@
 'use strict'
 
+const { quorumOf } = require('./quorum.js')
 const { connectionSettings } = require('./settings.js')
 
 /**
@@ -35,16 +36,20 @@ const ROWS = [
 const sources = new WeakMap()
 
 /**
- * The source that `distLock(input)` was given: a client, a URL or settings.
+ * The source that `distLock(input)` was given: a client, a URL, settings, or a list of these.
  *
  * Throws a `TypeError` for anything whose settings cannot be read or reproduced.
  *
  * @param {any} input
  * @returns {Source}
  *
- * @typedef {FixedSource | ClientSource} Source
+ * @typedef {FixedSource | ClientSource | ReturnType<typeof quorumOf>} Source
  */
 function toSource(input) {
+  return Array.isArray(input) ? quorumOf(toSources(input)) : toSourceOfOne(input)
+}
+
+function toSourceOfOne(input) {
   const client = underlying(input)
   const known = isObject(client) && sources.get(client)
   if (known) return known
@@ -57,6 +62,18 @@ function toSource(input) {
   const source = new ClientSource(client, row)
   sources.set(client, source)
   return source
+}
+
+function toSources(list) {
+  if (list.length === 0) throw new TypeError(`${EXPECTED}; got an empty list`)
+  return list.map((input, number) => {
+    try {
+      return toSourceOfOne(input)
+    } catch (error) {
+      error.message = error.message.replace('`source`', `\`source[${number}]\``)
+      throw error
+    }
+  })
 }
 
 /** A URL or a settings object: read once. */

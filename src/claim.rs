@@ -13,22 +13,17 @@ use crate::error::{Error, Result};
 use crate::id;
 use crate::lease::Grant;
 use crate::notice::{self, Notice};
+use crate::tie::Tie;
+use crate::undo::Undo;
 use crate::waiting::Waiting;
-
-/// Pauses between two tries to undo grow by this factor: a lost attempt can reach the server
-/// late, so one look is not enough, and looking seven times in 30 s is.
-const UNDO_GROWTH: u32 = 3;
-const FIRST_UNDO_PAUSE: Duration = Duration::from_millis(50);
-
-/// The longest pause while there is no answer at all: a server that is back is told soon.
-const LONGEST_UNDO_PAUSE: Duration = Duration::from_secs(1);
 
 /// While the store settles the clock is looked at this often: a timer does not count the time that
 /// the machine slept.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Tries to take one key under one id, which makes every repetition safe: an attempt that was
-/// carried out although its answer was lost is found again by the next one.
+/// carried out although its answer was lost is found again by the next one. Where the store undoes
+/// an attempt itself, each has an id of its own.
 ///
 /// Dropping a claim that may hold the lock, or a place in the queue, gives it back, so whoever
 /// stops waiting (a deadline, an abort, a thread that ends) locks nobody out.
@@ -43,6 +38,8 @@ pub struct Claim<B: Backend> {
     early: Option<Early>,
     /// Whether it waits while the store [settles](Backend::settles_until).
     is_patient: bool,
+    /// The last attempt has been undone unless it was granted, or will be.
+    is_undone: bool,
 }
 
 /// Tells in which order the acquires of this process began.
@@ -83,17 +80,35 @@ impl<B: Backend> Claim<B> {
         let waiter = Waiter { id: id::unique(), owner, ttl };
         let order = NEXT.fetch_add(1, Ordering::Relaxed);
         let state = State::Nothing;
-        Claim { waiting, key, waiter, state, attempts: 0, order, early: None, is_patient }
+        let is_undone = false;
+        Claim {
+            waiting,
+            key,
+            waiter,
+            state,
+            attempts: 0,
+            order,
+            early: None,
+            is_patient,
+            is_undone,
+        }
     }
 
-    /// Asks once; with `wait`, for a place in the queue. While the store settles nothing is asked and
-    /// nothing that was granted is told: somebody may hold the lock of whom the store does not know.
+    /// Asks once, or in a tie a few times; with `wait`, for a place in the queue. While the store settles
+    /// nothing is asked and nothing that was granted is told: somebody may hold the lock of whom the
+    /// store does not know.
     pub async fn attempt(&mut self, wait: bool) -> Result<Attempt> {
+        let mut tie = Tie::default();
         loop {
             self.settled().await?;
-            let attempt = self.ask(wait).await?;
-            if !matches!(attempt, Attempt::Held(_)) || self.waiting.settling().is_none() {
-                return Ok(attempt);
+            let asked = Instant::now();
+            match self.ask(wait).await? {
+                Some(Attempt::Held(_)) if self.waiting.settling().is_some() => {}
+                Some(attempt) => return Ok(attempt),
+                None => match tie.pause(asked.elapsed()) {
+                    Some(pause) => sleep(pause).await,
+                    None => return Ok(Attempt::NoQueue),
+                },
             }
         }
     }
@@ -108,7 +123,12 @@ impl<B: Backend> Claim<B> {
         Ok(())
     }
 
-    async fn ask(&mut self, wait: bool) -> Result<Attempt> {
+    /// Asks once. `None`: there was a tie.
+    async fn ask(&mut self, wait: bool) -> Result<Option<Attempt>> {
+        if self.is_undone {
+            self.renew_id();
+        }
+        self.is_undone = self.waiting.backend().undoes_attempts();
         let before = self.state;
         let sent = Moment::now();
         if before == State::Nothing {
@@ -125,20 +145,22 @@ impl<B: Backend> Claim<B> {
                     let took = Moment::now() - sent;
                     notice::tell(Notice::ShortTtl { ttl: self.waiter.ttl, took });
                     self.give_back();
-                    return Ok(Attempt::Taken);
+                    return Ok(Some(Attempt::Taken));
                 }
-                Ok(Attempt::Held(grant))
+                Ok(Some(Attempt::Held(grant)))
             }
-            Ok(Acquired::Waits(view)) if wait => Ok(Attempt::Waits(view, sent)),
+            Ok(Acquired::Waits(view)) if wait => Ok(Some(Attempt::Waits(view, sent))),
             Ok(answer) => {
                 self.state = before;
-                match answer {
-                    Acquired::NoQueue => Ok(Attempt::NoQueue),
-                    _ => Ok(Attempt::Taken),
-                }
+                Ok(match answer {
+                    Acquired::Tie => None,
+                    Acquired::NoQueue => Some(Attempt::NoQueue),
+                    _ => Some(Attempt::Taken),
+                })
             }
             Err(error) => {
                 self.state = match error {
+                    _ if self.is_undone => before,
                     Error::Unknown(_) => State::Lost,
                     Error::NotReplicated { .. } if before == State::Nothing => State::Pending,
                     _ => before,
@@ -188,9 +210,15 @@ impl<B: Backend> Claim<B> {
         let lost = self.state == State::Lost;
         self.state = State::Nothing;
         // A later attempt must not be undone with this one.
-        let next = Waiter { id: id::unique(), ..self.waiter.clone() };
-        let waiter = std::mem::replace(&mut self.waiter, next);
+        let waiter = self.renew_id();
         spawn_undo(self.waiting.clone(), self.key.clone(), waiter, lost);
+    }
+
+    /// Goes on under another id. Returns who it was.
+    fn renew_id(&mut self) -> Waiter {
+        self.is_undone = false;
+        let next = Waiter { id: id::unique(), ..self.waiter.clone() };
+        std::mem::replace(&mut self.waiter, next)
     }
 }
 
@@ -210,30 +238,9 @@ impl<B: Backend> Drop for Claim<B> {
 pub fn spawn_undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, lost: bool) {
     // Without a runtime the process is ending, and the ttl ends the lock.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(undo(waiting, key, waiter, lost));
-    }
-}
-
-async fn undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, mut lost: bool) {
-    let started = Instant::now();
-    let mut found_nothing = FIRST_UNDO_PAUSE;
-    let mut failed = FIRST_UNDO_PAUSE;
-    loop {
-        let pause = match waiting.abandon(&key, &waiter).await {
-            Ok(true) => return,
-            Ok(false) if !lost => return,
-            Ok(false) => &mut found_nothing,
-            Err(_) => {
-                // The connection that carried the attempt may be gone with it.
-                lost = true;
-                &mut failed
-            }
-        };
-        if started.elapsed() >= waiter.ttl {
-            return;
-        }
-        sleep(*pause).await;
-        *pause = pause.saturating_mul(UNDO_GROWTH).min(waiter.ttl);
-        failed = failed.min(LONGEST_UNDO_PAUSE);
+        runtime.spawn(async move {
+            let mut undo = Undo::new(waiter.ttl, lost);
+            while undo.goes_on(waiting.abandon(&key, &waiter).await).await {}
+        });
     }
 }

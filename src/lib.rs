@@ -12,7 +12,8 @@
 //!   * `waiting_acquire`: an acquire that has to wait, in the queue or by polling
 //!   * [`early`]: callers who must not be overtaken
 //!   * [`polling`]: waiting without a queue; [`line`](mod@line): its callers, in order of arrival
-//!   * [`claim`]: the attempts of one acquire; undoes what nobody took
+//!   * [`claim`]: the attempts of one acquire; undoes what nobody took; [`tie`]: callers who prevent
+//!     one another
 //!   * [`waiting`]: waiting in the queue: one beat per key, and grants find their waiter
 //!   * [`waiters`]: who of this process waits for which key; [`subscription`]: whether messages reach it
 //!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them
@@ -20,9 +21,9 @@
 //!   * [`schedule`]: when an acquire tries again and when it stops
 //!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with; [`clock_watch`]:
 //!     whether the store's clock is set
-//! * [`backend`]: the atomic steps, in Redis or in memory
+//! * [`backend`]: the atomic steps, in Redis, in memory, or with a majority of several of these
 //! * [`notice`]: what a program should know besides answers
-//! * [`key`], [`error`], [`id`]: words used by all of them
+//! * [`key`], [`error`], [`id`], [`undo`]: used by all of them
 //!
 //! The rules live between `locker` and `clock`. They know neither Redis nor Node.
 
@@ -48,6 +49,8 @@ pub mod renewal;
 pub mod schedule;
 pub mod subscription;
 mod task;
+pub mod tie;
+pub mod undo;
 pub mod waiters;
 pub mod waiting;
 mod waiting_acquire;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use crate::backend::{Settings, Store};
 use crate::error::Result;
@@ -20,12 +19,7 @@ pub fn locker(settings: Settings) -> Result<Arc<Locker<Store>>> {
     if let Some(locker) = lockers.get(&settings).and_then(Weak::upgrade) {
         return Ok(locker);
     }
-    let patience = match &settings {
-        Settings::Memory(_) => Duration::ZERO,
-        Settings::Redis(settings) => settings.connect_timeout,
-        Settings::Cluster(settings) => settings.node.connect_timeout,
-    };
-    let locker = Arc::new(Locker::new(Store::open(&settings)?, patience));
+    let locker = Arc::new(Locker::new(Store::open(&settings)?, settings.patience()));
     lockers.retain(|_, locker| locker.strong_count() > 0);
     lockers.insert(settings, Arc::downgrade(&locker));
     Ok(locker)

@@ -10,8 +10,10 @@ distLock(7)
 distLock(null)
 // @ts-expect-error an object that says no host and no path is no source
 distLock({})
-// @ts-expect-error a list of sources is not supported so far
-distLock(['redis://a', 'redis://b'])
+// @ts-expect-error a list of servers has no lists in it
+distLock([['redis://a', 'redis://b'], 'redis://c'])
+// @ts-expect-error the time for one server is a number
+distLock(['redis://a', 'redis://b', 'redis://c'], { nodeTimeout: '1s' })
 // @ts-expect-error a port is a number
 distLock({ host: 'localhost', port: '6379' })
 // @ts-expect-error TLS is no text

@@ -1,14 +1,11 @@
 'use strict'
 
-const ONE_SERVER = 'pass a client, URL or settings of one server'
-
 const SENTINEL =
   'a Sentinel client of redis keeps its options to itself: pass the settings ' +
   '{ sentinels: [{ host, port }], name, username, password, sentinelUsername, sentinelPassword }'
 
 /** What is recognised in order to say why it cannot be used. */
 module.exports = [
-  row('list', Array.isArray, `a list of servers is not supported yet: ${ONE_SERVER}`),
   row('Sentinel', isSentinel, SENTINEL),
   row('pool', isPool, 'got a pool: pass a client, URL or settings instead'),
   row('pipeline', isPipeline, 'got a pipeline: pass the client it was made with'),

@@ -1,5 +1,6 @@
-//! The atomic steps every lock is made of, and the two places that carry them out.
+//! The atomic steps every lock is made of, and the places that carry them out.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,11 @@ use crate::clock::Moment;
 use crate::error::Result;
 
 pub mod memory;
+pub mod quorum;
 pub mod redis;
 
 pub use memory::Memory;
+pub use quorum::Quorum;
 pub use redis::Redis;
 
 /// A key, an id or an owner, handed from layer to layer without copying it.
@@ -47,6 +50,8 @@ pub enum Acquired {
     Waits(View),
     /// Taken, and this server has no queue: try again later.
     NoQueue,
+    /// Nobody has it: several asked at the same moment, each got a part of it and has given it back.
+    Tie,
 }
 
 /// What a step saw of the lock, after it did its work.
@@ -200,6 +205,12 @@ pub trait Backend: Send + Sync + 'static {
     fn settles_until(&self) -> Option<Moment> {
         None
     }
+
+    /// Whether the store itself undoes an acquire that it does not answer with [`Acquired::Held`].
+    /// The undoing may come after a later attempt, which therefore needs another id.
+    fn undoes_attempts(&self) -> bool {
+        false
+    }
 }
 
 /// Who holds a key, as the store says it.
@@ -220,6 +231,37 @@ pub enum Settings {
     Redis(Box<redis::Settings>),
     /// In a Redis Cluster.
     Cluster(Box<redis::cluster::Settings>),
+    /// With a majority of several independent stores.
+    Quorum(quorum::Settings),
+}
+
+impl Settings {
+    /// How long a call bears having no connection.
+    pub fn patience(&self) -> Duration {
+        match self {
+            Settings::Memory(_) => Duration::ZERO,
+            Settings::Redis(settings) => settings.connect_timeout,
+            Settings::Cluster(settings) => settings.node.connect_timeout,
+            Settings::Quorum(settings) => {
+                settings.members.iter().map(Settings::patience).max().unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// What people call a store. Shows no password.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Settings::Memory(name) => write!(f, "memory:{name}"),
+            Settings::Redis(settings) => settings.target.fmt(f),
+            Settings::Cluster(settings) => match settings.seeds.first() {
+                Some(seed) => write!(f, "the Cluster of {seed}"),
+                None => f.write_str("a Cluster"),
+            },
+            Settings::Quorum(settings) => write!(f, "{} servers", settings.members.len()),
+        }
+    }
 }
 
 /// The store that some [`Settings`] name.
@@ -231,6 +273,8 @@ pub enum Store {
     Redis(Box<Redis>),
     /// In a Redis Cluster.
     Cluster(Box<Redis<redis::Cluster>>),
+    /// With a majority of several independent stores.
+    Quorum(Quorum<Store>),
 }
 
 impl Store {
@@ -242,13 +286,14 @@ impl Store {
             Settings::Cluster(settings) => {
                 Store::Cluster(Box::new(Redis::cluster((**settings).clone())?))
             }
+            Settings::Quorum(settings) => Store::Quorum(Quorum::open(settings)?),
         })
     }
 
     /// A link of its own for one thread; `None` where there can be none.
     pub fn direct(&self, opened: redis::direct::Opened) -> Option<Arc<redis::direct::Direct>> {
         match self {
-            Store::Memory(_) | Store::Cluster(_) => None,
+            Store::Memory(_) | Store::Cluster(_) | Store::Quorum(_) => None,
             Store::Redis(store) => store.direct(opened),
         }
     }
@@ -261,6 +306,8 @@ macro_rules! either {
             Store::Memory(store) => store.$step($($argument),*).await,
             Store::Redis(store) => store.$step($($argument),*).await,
             Store::Cluster(store) => store.$step($($argument),*).await,
+            // A quorum is made of stores; and it takes more memory than those should have to.
+            Store::Quorum(store) => Box::pin(store.$step($($argument),*)).await,
         }
     };
 }
@@ -307,6 +354,7 @@ impl Backend for Store {
             Store::Memory(store) => store.is_connected(),
             Store::Redis(store) => store.is_connected(),
             Store::Cluster(store) => store.is_connected(),
+            Store::Quorum(store) => store.is_connected(),
         }
     }
 
@@ -319,6 +367,7 @@ impl Backend for Store {
             Store::Memory(store) => store.proves_grants(),
             Store::Redis(store) => store.proves_grants(),
             Store::Cluster(store) => store.proves_grants(),
+            Store::Quorum(store) => store.proves_grants(),
         }
     }
 
@@ -327,6 +376,11 @@ impl Backend for Store {
             Store::Memory(store) => store.settles_until(),
             Store::Redis(store) => store.settles_until(),
             Store::Cluster(store) => store.settles_until(),
+            Store::Quorum(store) => store.settles_until(),
         }
+    }
+
+    fn undoes_attempts(&self) -> bool {
+        matches!(self, Store::Quorum(_))
     }
 }

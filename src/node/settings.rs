@@ -10,6 +10,7 @@ use napi_derive::napi;
 
 use super::environment::Environment;
 use crate::backend::Settings;
+use crate::backend::quorum::Settings as Quorum;
 use crate::backend::redis::cluster::Settings as Cluster;
 use crate::backend::redis::settings::{
     Ask, Credentials, Endpoint, Family, Login, Provider, Replication, Sentinels, Settings as Redis,
@@ -21,6 +22,11 @@ use crate::error::{Cause, Error, Result};
 /// How to connect; absent fields are not set.
 #[napi(object)]
 pub struct ConnectionSettings {
+    /// Independent servers, a majority of which holds a lock; nothing else but `node_timeout` counts
+    /// then.
+    pub members: Option<Vec<ConnectionSettings>>,
+    /// Milliseconds one of them is waited for while the others cannot decide.
+    pub node_timeout: Option<f64>,
     /// The name of a store in this process; nothing else counts then.
     pub memory: Option<String>,
     /// Name or address of the server.
@@ -118,6 +124,14 @@ pub struct TlsOptions {
 impl ConnectionSettings {
     /// The core's settings; `environment` answers for its providers.
     pub fn read(self, environment: &Arc<Environment>) -> napi::Result<Settings> {
+        if let Some(members) = self.members {
+            let members = members.into_iter().map(|member| member.read(environment));
+            let node_timeout = milliseconds(self.node_timeout.unwrap_or(0.0));
+            return Ok(Settings::Quorum(Quorum {
+                members: members.collect::<napi::Result<_>>()?,
+                node_timeout,
+            }));
+        }
         if let Some(name) = self.memory {
             if self.min_replicas > 0 {
                 let reason = "`minReplicas` needs a Redis with replicas: `memory:` has none";
