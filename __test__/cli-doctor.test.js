@@ -8,6 +8,7 @@ const path = require('node:path')
 const { after, before, test } = require('node:test')
 const { version } = require('../package.json')
 const { commands } = require('../lib/cli/main.js')
+const { address, connect } = require('../lib/cli/connection.js')
 const { check } = require('../lib/cli/doctor/checks.js')
 const exitCodes = require('../lib/cli/exit-codes.js')
 const { cli } = require('./support/cli.js')
@@ -97,6 +98,18 @@ test('without Redis doctor says so, with 69', async (t) => {
   assert.equal(code, 69)
   assert.match(stderr, /^dist-lock: cannot reach Redis: 127\.0\.0\.1:/)
   assert.doesNotMatch(stderr, /hunter2/)
+})
+
+test('where Redis is, is shown without a password, whatever is given', () => {
+  const shown = (url) => address(connect({ url }))
+
+  assert.equal(shown('redis://ada:hunter2@[::1]:7000/3'), 'redis://[::1]:7000/3')
+  assert.equal(shown('rediss://:hunter2@redis.internal'), 'rediss://redis.internal:6379')
+  assert.equal(shown('unix:///a/redis.sock?password=hunter2&db=1'), 'unix:///a/redis.sock?db=1')
+  const sentinel = 'redis+sentinel://:hunter2@a:1,b/2?name=main&sentinelPassword=hunter2'
+  assert.equal(shown(sentinel), 'redis+sentinel://a:1,b:26379/2?name=main')
+  assert.equal(shown('redis+cluster://:hunter2@a:1,b'), 'redis+cluster://a:1,b:6379')
+  assert.equal(shown('memory:x'), 'memory:x')
 })
 
 test('findings follow from the facts', () => {

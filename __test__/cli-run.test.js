@@ -3,6 +3,7 @@
 // `dist-lock run`: a command that runs only while its lock is held.
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
@@ -29,7 +30,7 @@ const LOOP = 'n=0; while [ $((n += 1)) -lt 300 ]; do sleep 0.05; done'
 const WORK = `trap 'echo got TERM; exit 15' TERM; trap 'echo got INT; exit 2' INT; trap 'echo got HUP; exit 1' HUP
   echo runs; ${LOOP}`
 /** Cannot be stopped by asking. */
-const STUBBORN = `trap 'echo got TERM' TERM; echo runs; ${LOOP}`
+const STUBBORN = `trap 'echo got TERM' TERM; echo runs; ${LOOP}; echo survived`
 
 const isFree = async (name) => (await redis.command('EXISTS', `lock:${name}`)) === 0
 
@@ -48,13 +49,13 @@ test('the command runs while the lock is held, and its exit code is passed on', 
 test('the command is told the resource, the key, the owner and a token that grows', async (t) => {
   const script =
     'echo "$DIST_LOCK_RESOURCE $DIST_LOCK_KEY $DIST_LOCK_OWNER $DIST_LOCK_TOKEN"; env | grep -c "$SECRET"'
-  const once = async () => {
+  const runOnce = async () => {
     const args = ['--owner', 'ada', '--prefix', 'l:', 'a', '--', 'sh', '-c', script]
     const { stdout } = await run(t, args, { SECRET: 'DIST_LOCK_ID' })
     return stdout.split('\n')[0].split(' ')
   }
 
-  const [first, second] = [await once(), await once()]
+  const [first, second] = [await runOnce(), await runOnce()]
 
   assert.deepEqual(first.slice(0, 3), ['a', 'l:a', 'ada'])
   assert.ok(Number(second[3]) > Number(first[3]), `${first[3]} ${second[3]}`)
@@ -185,6 +186,7 @@ test('a command that goes on after a signal keeps the lock; once that is lost, i
   const { code, stdout } = await running
   assert.equal(code, 79)
   assert.match(stdout, /(got TERM\n){2}/)
+  assert.doesNotMatch(stdout, /survived/)
 })
 
 test('when the lock is lost, what the command has started ends with it', async (t) => {
@@ -197,7 +199,7 @@ test('when the lock is lost, what the command has started ends with it', async (
   await running.said('runs')
 
   await redis.command('DEL', 'lock:a')
-  const { code } = await running
+  const [code] = await once(running.child, 'exit')
 
   const beats = () => fs.statSync(file).size
   const before = beats()

@@ -1,5 +1,6 @@
 'use strict'
 
+const { read: readUrl } = require('../clients/url.js')
 const { Manager } = require('../manager.js')
 const { withDefaults } = require('../options.js')
 const { toSource } = require('../source.js')
@@ -29,40 +30,39 @@ function connect(values, options) {
   })
   const keyPrefix = values.prefix ?? environment.DIST_LOCK_PREFIX ?? 'lock:'
   try {
-    const source = toSource(withCredentials(url, environment))
-    return new Manager(source, withDefaults({ keyPrefix, connectTimeout, ...options }))
+    return new Manager(
+      sourceOf(url, environment),
+      withDefaults({ keyPrefix, connectTimeout, ...options }),
+    )
   } catch (error) {
     throw new UsageError(error.message.replace('Expected the URL `source`', 'Expected --url'))
   }
 }
 
 /** A password on the command line is seen by all users of a machine, so it may come separately. */
-function withCredentials(url, environment) {
-  const { DIST_LOCK_USERNAME: username, DIST_LOCK_PASSWORD: password } = environment
-  if (!password || url.startsWith('memory:')) return url
-  let full
-  try {
-    full = new URL(url)
-  } catch {
-    return url // What is wrong with it is said where it is read, without a password.
-  }
-  if (full.protocol === 'unix:') {
-    full.searchParams.set('password', password)
-    if (username) full.searchParams.set('username', username)
-  } else {
-    full.password = encodeURIComponent(password)
-    if (username) full.username = encodeURIComponent(username)
-  }
-  return full.href
+function sourceOf(url, { DIST_LOCK_USERNAME: username, DIST_LOCK_PASSWORD: password }) {
+  if (!password) return toSource(url)
+  const { memory, ...settings } = readUrl(url)
+  if (memory !== undefined) return toSource(url)
+  if (username) settings.username = username
+  return toSource({ ...settings, password })
 }
 
 /** Where the server is, as it may be shown: without user and password. */
 function address(manager) {
-  const { memory, path, host, port, db, tls } = manager.source.settings()
+  const { memory, sentinels, cluster, path, host, port, db, tls } = manager.source.settings()
   if (memory !== undefined) return `memory:${memory}`
   if (path !== undefined) return `unix://${path}${db ? `?db=${db}` : ''}`
-  const name = host.includes(':') ? `[${host}]` : host
-  return `${tls ? 'rediss' : 'redis'}://${name}:${port}${db ? `/${db}` : ''}`
+  const scheme = tls ? 'rediss' : 'redis'
+  const database = db ? `/${db}` : ''
+  const all = (settings) => settings.addresses.map(hostPort).join(',')
+  if (cluster) return `${scheme}+cluster://${all(cluster)}`
+  if (sentinels) return `${scheme}+sentinel://${all(sentinels)}${database}?name=${sentinels.name}`
+  return `${scheme}://${hostPort({ host, port })}${database}`
+}
+
+function hostPort({ host, port }) {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 module.exports = { CONNECTION_OPTIONS, address, connect }

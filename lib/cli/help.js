@@ -5,8 +5,8 @@ const exitCodes = require('./exit-codes.js')
 /** What all commands have in common, below the help of each. */
 const COMMON = `
 Connection, for every command:
-  --url URL              redis://, rediss:// (TLS), unix:///path; default: DIST_LOCK_URL, REDIS_URL,
-                         redis://localhost:6379
+  --url URL              redis://, rediss:// (TLS), redis+sentinel://, redis+cluster://, unix:///path;
+                         default: DIST_LOCK_URL, REDIS_URL, redis://localhost:6379
   --prefix TEXT          what the keys of the locks begin with; default: DIST_LOCK_PREFIX, lock:
   --connect-timeout DURATION   how long Redis may be away (default 10s)
 A password belongs into the environment, where other users do not see it: DIST_LOCK_PASSWORD (with

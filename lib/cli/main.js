@@ -22,6 +22,8 @@ const commands = {
   doctor: require('./commands/doctor.js'),
 }
 
+const SIGPIPE = 13
+
 const COMMON_OPTIONS = { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' } }
 
 /**
@@ -35,6 +37,9 @@ async function main(argv) {
   try {
     // doctor says what a program would be warned of.
     process.removeAllListeners('warning')
+    // Nobody reads on (`| head`); but a command that runs under a lock goes on.
+    process.stdout.on('error', () => process.exit(exitCodes.SIGNAL + SIGPIPE))
+    process.stderr.on('error', () => {})
     if (name === undefined) {
       process.stderr.write(overview(commands))
       return exitCodes.USAGE

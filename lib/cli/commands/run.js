@@ -31,6 +31,7 @@ Options:
   --ttl DURATION         how long the lock outlives this machine (default 30s)
   --max-hold DURATION    the longest the command may hold it; then it is stopped (default: no limit)
   --kill-after DURATION  from SIGTERM to SIGKILL when the lock is lost (default 10s)
+  --min-replicas N       how many replicas must have the lock before COMMAND runs (default 0)
   --owner TEXT           who holds it, for people to read (default: host and process id)
   --conflict-exit-code N what to end with if the lock is taken (default ${exitCodes.TAKEN})
   --verbose              say on stderr what happens to the lock
@@ -57,6 +58,7 @@ const options = {
   ttl: { type: 'string' },
   'max-hold': { type: 'string' },
   'kill-after': { type: 'string' },
+  'min-replicas': { type: 'string' },
   owner: { type: 'string' },
   'conflict-exit-code': { type: 'string' },
   verbose: { type: 'boolean' },
@@ -75,7 +77,7 @@ async function execute({ values, positionals, command }) {
   }
   const request = readRequest(values)
   const tell = teller(values, resource)
-  const { locks } = connect(values)
+  const { locks } = connect(values, { minReplicas: request.minReplicas })
 
   let child
   let ending
@@ -117,16 +119,26 @@ function readRequest(values) {
     maxHold: maxHold === undefined ? Infinity : duration('max-hold', maxHold, { least: 100 }),
     killAfter: duration('kill-after', values['kill-after'] ?? '10s'),
     owner: values.owner ?? `${os.hostname()}:${process.pid}`,
+    minReplicas: number('min-replicas', values['min-replicas'] ?? '0', 0),
     conflictExitCode: code,
   }
 }
 
+function number(name, text, least) {
+  if (/^\d{1,6}$/.test(text) && Number(text) >= least) return Number(text)
+  throw new UsageError(
+    `Expected --${name} to be a number of ${least} or more; got ${JSON.stringify(text)}`,
+  )
+}
+
 /** The lock, `false` if it is taken, or nothing if it is not wanted any more. */
-async function wait(locks, resource, { timeout, ttl, maxHold, owner }, signal) {
+async function wait(locks, resource, request, signal) {
+  const { timeout, ttl, maxHold, owner } = request
   try {
     // The time to connect has a limit of its own.
     await Promise.race([locks.getAcquiredLock(resource), aborted(signal)])
-    return await locks.acquire(resource, { timeout, ttl, maxHold, owner, signal, autoExtend: true })
+    const options = { timeout, ttl, maxHold, owner, signal, autoExtend: true }
+    return await locks.acquire(resource, options)
   } catch (error) {
     if (!signal.aborted) throw error
     // The place in the queue is left on the same way as this question comes, and before it.

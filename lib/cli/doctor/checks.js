@@ -142,7 +142,7 @@ function replication({ info }) {
   }
   return warning(
     `${count}: after a failover two processes may hold the same lock`,
-    'CONFIG SET min-replicas-to-write 1 narrows that; only the fencing token closes it.',
+    '`minReplicas: 1` for those locks (run: --min-replicas 1) narrows that; only the fencing token closes it.',
   )
 }
 
