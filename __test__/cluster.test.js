@@ -183,6 +183,37 @@ test('a hand-off to another process is heard, not found by looking', async (t) =
   await child
 })
 
+test('a waiter that is named in a message asks, and does not believe it', async () => {
+  const [one, other] = [
+    distLock(cluster.source),
+    distLock(cluster.source, { connectTimeout: 9997 }),
+  ]
+  const [node, another] = cluster.primaries
+  const [name] = await cluster.namesOn([node])
+  const held = await one.acquire(name)
+  const waiting = other.acquire(name)
+  let isGranted = false
+  waiting.then(() => (isGranted = true))
+  const queue = `dist-lock:queue:{lock:${name}}`
+  const members = () => node.command('ZRANGEBYSCORE', queue, 0, '+inf')
+  await eventually(async () => (await members()).length === 1, 'it waits')
+  const [[id, process]] = (await members()).map((member) => member.split(' '))
+  const monitor = await node.monitor()
+
+  // As when a node found that nobody hears it, gave the lock to the next, and others told all the same.
+  const message = `granted ${id} ${held.fencingToken + 1} ${Date.now()}`
+  assert.equal(await another.command('PUBLISH', `dist-lock:process:${process}`, message), 1)
+  const asked = async () =>
+    (await monitor.lines()).some((line) => line.includes(`"acquire" "${id}"`))
+  await eventually(asked, 'it asks').catch(() => {})
+  await other.getAcquiredLock(name)
+
+  assert.equal(isGranted, false)
+  monitor.stop()
+  assert.equal(await held.release(), true)
+  assert.equal(await (await waiting).release(), true)
+})
+
 test('two lockers over many keys never hold the same at once, and leave nothing', async () => {
   const managers = [distLock(cluster.source), distLock(cluster.source, { connectTimeout: 9998 })]
   const resources = names(40)

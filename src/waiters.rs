@@ -17,7 +17,7 @@ use crate::patience::Trouble;
 pub enum News {
     /// It holds the lock.
     Granted(Grant),
-    /// The queue has lost it: ask again.
+    /// The queue has lost it, or may have granted it the lock: ask again.
     Again,
     /// There is no queue any more.
     NoQueue,
@@ -43,6 +43,8 @@ pub enum Early {
     Here(Token, Moment),
     /// By a message, when the store's clock stood there, for the claim.
     Told(Token, Duration),
+    /// Perhaps: it has to ask.
+    Named,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Waiters {
         tell: oneshot::Sender<News>,
     ) -> bool {
         if let Some((early, _)) = self.early.remove(&waiter.id) {
-            let _ = tell.send(News::Granted(early.grant(waiter, clock)));
+            let _ = tell.send(early.news(waiter, clock));
             return false;
         }
         let order = self.next_order;
@@ -121,17 +123,26 @@ impl Waiters {
         match (self.by_id.contains_key(id), clock) {
             (true, Some(clock)) => {
                 if let Some(entry) = self.take(id) {
-                    let grant = how.grant(&entry.waiter, clock);
-                    let _ = entry.tell.send(News::Granted(grant));
+                    let _ = entry.tell.send(how.news(&entry.waiter, clock));
                 }
             }
-            _ => {
-                if self.early.len() >= 1024 {
-                    self.early.retain(|_, (_, heard)| !(*heard + CLAIM).is_over());
-                }
-                self.early.insert(id.clone(), (how, Moment::now()));
-            }
+            _ => self.remember(id, how),
         }
+    }
+
+    /// A waiter may have been granted the lock: it asks.
+    pub fn named(&mut self, id: &Text) {
+        match self.take(id) {
+            Some(entry) => drop(entry.tell.send(News::Again)),
+            None => self.remember(id, Early::Named),
+        }
+    }
+
+    fn remember(&mut self, id: &Text, how: Early) {
+        if self.early.len() >= 1024 {
+            self.early.retain(|_, (_, heard)| !(*heard + CLAIM).is_over());
+        }
+        self.early.insert(id.clone(), (how, Moment::now()));
     }
 
     fn take(&mut self, id: &Text) -> Option<Entry> {
@@ -262,13 +273,14 @@ impl Waiters {
 }
 
 impl Early {
-    fn grant(self, waiter: &Waiter, clock: &Reading) -> Grant {
-        match self {
+    fn news(self, waiter: &Waiter, clock: &Reading) -> News {
+        News::Granted(match self {
             Early::Here(token, since) => Grant { token: Some(token), since, ttl: waiter.ttl },
             Early::Told(token, at) => {
                 let ttl = waiter.ttl.min(CLAIM);
                 Grant { token: Some(token), since: clock.not_after(at), ttl }
             }
-        }
+            Early::Named => return News::Again,
+        })
     }
 }

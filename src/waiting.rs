@@ -231,6 +231,7 @@ impl<B: Backend> Waiting<B> {
             Message::Granted(Handed { id, token }, at) => {
                 waiters.granted_early(&id, Early::Told(token, at), clock.as_ref());
             }
+            Message::Named(id) => waiters.named(&id),
             Message::Look(key) => waiters.due_now(&key),
             Message::Missed => waiters.all_due(),
         }

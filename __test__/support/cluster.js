@@ -12,7 +12,7 @@ const SLOTS = 16384
  * @param {object} [options] those of `startRedis`, for each node, and
  * @param {number} [options.replicas] how many each primary has
  * @param {number} [options.nodeTimeout] how long a node may be silent before it counts as failed, in ms
- * @param {number} [options.spare] how many nodes have no slots
+ * @param {number} [options.spare] how many nodes have one slot only: the last ones
  * @returns {Promise<Cluster>}
  */
 async function startCluster(t, options = {}) {
@@ -49,10 +49,11 @@ class Cluster {
   }
 
   async join() {
-    const { nodes, primaries, standby } = this
+    const { nodes, primaries, standby, spares } = this
     await Promise.all(
       primaries.map((node, number) => {
-        const [first, end] = [number, number + 1].map((part) => Math.floor((part * SLOTS) / 3))
+        const all = SLOTS - spares.length
+        const [first, end] = [number, number + 1].map((part) => Math.floor((part * all) / 3))
         const slots = Array.from({ length: end - first }, (_, slot) => first + slot)
         return Promise.all([
           node.command('CLUSTER', 'ADDSLOTS', ...slots),
@@ -60,6 +61,11 @@ class Cluster {
         ])
       }),
     )
+    // A node without any may become a replica of who took its last.
+    for (const [number, node] of spares.entries()) {
+      await node.command('CLUSTER', 'ADDSLOTS', SLOTS - 1 - number)
+      await node.command('CLUSTER', 'SET-CONFIG-EPOCH', 4 + number)
+    }
     for (const node of nodes) {
       for (const { host, port, busPort } of nodes) {
         await node.command('CLUSTER', 'MEET', host, port, busPort)

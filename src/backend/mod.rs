@@ -115,6 +115,9 @@ pub enum Message {
     /// A waiter of this process holds the lock, for [`CLAIM`] or its ttl if that is shorter, since
     /// then on the store's clock.
     Granted(Handed, Duration),
+    /// A waiter of this process was named, by its id, as one who holds the lock; whether it does is for
+    /// it to ask.
+    Named(Text),
     /// Something about this key has changed: beat now.
     Look(Text),
     /// Others may have been lost: beat now for all keys.

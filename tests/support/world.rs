@@ -479,7 +479,7 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
                 format!("granted {}", self.tokens.name(&id, token))
             }
             Message::Look(key) => format!("look {key}"),
-            Message::Missed => "missed".into(),
+            Message::Named(_) | Message::Missed => "something only a Cluster tells".into(),
         };
         told.into_iter().map(|heard| heard.into_iter().map(&mut words).collect()).collect()
     }

@@ -76,7 +76,7 @@ impl Servers for Cluster {
             };
             match redirection(&error, &node) {
                 Some(Redirection::Moved(address)) => self.topology.moved(slot, address),
-                Some(Redirection::Ask(address)) => other = Some(self.topology.node(address)),
+                Some(Redirection::Ask(address)) => other = Some(self.topology.node(slot, address)),
                 // Some keys of the slot have been moved, others not yet. A lock that is held is kept and
                 // freed all the same.
                 None if error.redis_code() == Some("TRYAGAIN")

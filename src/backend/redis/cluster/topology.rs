@@ -94,15 +94,17 @@ impl Topology {
         Ok(self.map().primaries())
     }
 
-    /// The node at `address`, whatever it has.
-    pub fn node(&self, address: Address) -> Arc<Node> {
-        self.map().node(self.settings.reached(address), &self.opener)
+    /// The node at `address`, which may be asked for some of `slot`.
+    pub fn node(&self, slot: Slot, address: Address) -> Arc<Node> {
+        let node = self.map().node(self.settings.reached(address), &self.opener);
+        node.opener().server().has_slot(slot);
+        node
     }
 
     /// A node said that `slot` is at `address` now.
     pub fn moved(self: &Arc<Self>, slot: Slot, address: Address) {
+        let node = self.node(slot, address);
         let mut map = self.map();
-        let node = map.node(self.settings.reached(address), &self.opener);
         let mut owners = map.owners.clone();
         if let Some(owner) = owners.get_mut(usize::from(slot)) {
             *owner = Some(node);
