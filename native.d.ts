@@ -62,6 +62,8 @@ export declare class NativeEngine {
   watch(locker: number, id: string, number: number): void
   /** Renews a lock no more. */
   forget(locker: number, id: string): void
+  /** The name of a group of locks: how their ids begin. */
+  client(locker: number, group: number): string
   /** The keys and ids, in turn, of the locks held in a group. */
   held(locker: number, group: number): Array<string>
   /** How many locks of a group are held, and how many were lost. */

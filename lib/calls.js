@@ -225,8 +225,29 @@ class Read extends Call {
     engine.outbox.read(number, locker.number, this.name)
   }
 
-  held(id, owner) {
-    return new Lock(this.manager.locks, this.locker, this.resource, this.key, id, owner)
+  held(id, owner, left, token) {
+    const { manager, locker, resource, key } = this
+    const lock = new Lock(manager.locks, locker, resource, key, id, owner, token || undefined, left)
+    Lock.isOfAnother(lock)
+    return lock
+  }
+}
+
+/** Frees a lock, whoever holds it. */
+class ForceRelease extends Call {
+  submit(number, locker) {
+    engine.outbox.forceRelease(number, locker.number, this.name)
+  }
+
+  done() {
+    return true
+  }
+}
+
+/** Who holds and who waits for the keys of a manager. */
+class Query extends Call {
+  submit(number, locker) {
+    engine.outbox.query(number, locker.number, this.name)
   }
 }
 
@@ -250,4 +271,4 @@ class Describe extends Call {
   }
 }
 
-module.exports = { Acquire, Release, Extend, Read, Info, Describe }
+module.exports = { Acquire, Release, Extend, Read, ForceRelease, Query, Info, Describe }

@@ -112,7 +112,8 @@ function complete(number, at) {
     value = call.granted(text(at, 0), numbers[at + 2], numbers[at + 3], numbers[at + 4])
   else if (outcome === YES) value = call.done(numbers[at + 2], numbers[at + 3])
   else if (outcome === NO) value = false
-  else if (outcome === HELD) value = call.held(text(at, 0), text(at, 1) ?? null)
+  else if (outcome === HELD)
+    value = call.held(text(at, 0), text(at, 1) ?? null, numbers[at + 2], numbers[at + 3])
   else if (outcome === MODE) value = call.mode(text(at, 0))
   else if (outcome === DESCRIBED) value = text(at, 0)
   else if (outcome === FAILED)
@@ -257,6 +258,9 @@ function ttl(locker, id) {
   return milliseconds < 0 ? undefined : milliseconds
 }
 
+/** @returns {string} the name of a group of locks: how their ids begin */
+const client = (locker, group) => native.client(locker, group)
+
 /** Renews a lock no more. */
 const forget = (locker, id) => native.forget(locker, id)
 
@@ -274,6 +278,7 @@ module.exports = {
   calls,
   cancel,
   census,
+  client,
   close,
   drop,
   forget,

@@ -18,6 +18,7 @@ class Lock {
   #id
   #token
   #isReleased = false
+  #isOfAnother = false
   /** When its time was to be over. */
   #ends
   #controller
@@ -50,6 +51,11 @@ class Lock {
     }
   }
 
+  /** What is known of the lock is what the store said when it was asked. */
+  static isOfAnother(lock) {
+    lock.#isOfAnother = true
+  }
+
   /** Renews the lock for as long as somebody has this handle. */
   static isRenewed(lock) {
     collected.register(lock, { locker: lock.#locker, id: lock.#id })
@@ -68,7 +74,9 @@ class Lock {
   }
 
   get remaining() {
-    return engine.remaining(this.#locker.number, this.#id)
+    const remaining = engine.remaining(this.#locker.number, this.#id)
+    if (remaining > 0 || !this.#isOfAnother) return remaining
+    return Math.max(0, this.#ends - performance.now())
   }
 
   get state() {
@@ -86,6 +94,11 @@ class Lock {
     if (!signal.aborted && this.state === 'lost')
       this.#controller.abort(new LockLostError(this.#resource, 'over'))
     return signal
+  }
+
+  /** Tells `listener`, once, how the lock ended. */
+  onEnd(listener) {
+    engine.watch(this.#locker.number, this.#id, listener)
   }
 
   [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {

@@ -1,6 +1,6 @@
 'use strict'
 
-const { Acquire, Extend, Info, Read, Release } = require('./calls.js')
+const { Acquire, Extend, ForceRelease, Info, Read, Release } = require('./calls.js')
 const { close } = require('./closing.js')
 const { dispatch } = require('./dispatch.js')
 const engine = require('./engine.js')
@@ -10,12 +10,16 @@ const { closed } = require('./errors.js')
 const { lockerFor } = require('./lockers.js')
 const option = require('./options.js')
 const { closeWith } = require('./watch.js')
+const { clientIdOf, query } = require('./web/query.js')
+const { request } = require('./web/request.js')
 
 /** Tells the locks of one manager from those of another that shares its connection. */
 let nextNumber = 0
 
 /** What a manager is made of, for the calls it makes. */
 class Manager {
+  /** Requests of the web's API that wait or hold. */
+  requests = new Set()
   #options
   /** The lockers its locks may be held in. */
   #lockers = new Set()
@@ -37,6 +41,11 @@ class Manager {
     this.#options = options
     this.locks = api(this)
     closeWith(source)
+  }
+
+  /** As they are now: they may change between two calls. */
+  get options() {
+    return this.#options
   }
 
   /** As version 2 joined them: `null` is "null". */
@@ -120,6 +129,7 @@ class Manager {
       ),
       maxHold: option.maxHold(ofCall(own?.maxHold, options.maxHold, DEFAULTS.maxHold)),
       signal: option.signal(own?.signal),
+      sharing: own === undefined ? -1 : option.sharing(own),
     }
   }
 }
@@ -134,6 +144,8 @@ const ACQUIRE_OPTIONS = [
   'signal',
   'autoExtend',
   'maxHold',
+  'mode',
+  'permits',
 ]
 
 /** The methods people call, with the arguments, the validation and the texts of version 2. */
@@ -185,6 +197,24 @@ function api(manager) {
         return refuse(callback, new Error('milliseconds is required and must be a number'))
       }
       return dispatch(new Extend(manager, resource, id, milliseconds), callback)
+    },
+
+    forceRelease(resource, callback) {
+      mustBeCallback(callback)
+      if (!isText(resource)) return refuse(callback, new Error(NAME))
+      return dispatch(new ForceRelease(manager, resource), callback)
+    },
+
+    request(...args) {
+      return request(manager, args)
+    },
+
+    query() {
+      return query(manager)
+    },
+
+    get clientId() {
+      return clientIdOf(manager)
     },
 
     info(callback) {

@@ -79,6 +79,31 @@ function timeout(value) {
   return duration('timeout', value, 0)
 }
 
+/** How many may hold a lock at once, as the core is told: −1 for one alone, 0 for any number. */
+const [ALONE, SHARED] = [-1, 0]
+/** In its place: the lock is taken from whoever has it. */
+const STEAL = -2
+
+/** With whom a lock is held: `mode` 'exclusive' or 'shared', or so many `permits`. */
+function sharing({ mode, permits }) {
+  if (mode !== undefined && mode !== 'exclusive' && mode !== 'shared') {
+    throw new TypeError(`Expected \`mode\` to be 'exclusive' or 'shared'; got ${shown(mode)}`)
+  }
+  if (permits === undefined) return mode === 'shared' ? SHARED : ALONE
+  if (typeof permits !== 'number' || !Number.isInteger(permits)) {
+    throw new TypeError(`Expected \`permits\` to be an integer; got ${shown(permits)}`)
+  }
+  if (permits < 1 || permits >= 2 ** 32) {
+    throw new RangeError(`Expected \`permits\` to be from 1 to 4294967295; got ${permits}`)
+  }
+  if (mode !== undefined) {
+    throw new TypeError(
+      `Expected \`permits\` or \`mode\`, not both; got ${shown(mode)} and ${permits}`,
+    )
+  }
+  return permits
+}
+
 /** Whether a lock is kept alive until it is released. */
 function autoExtend(value) {
   if (typeof value === 'boolean') return value
@@ -182,6 +207,7 @@ function shown(value) {
 
 module.exports = {
   DEFAULTS,
+  STEAL,
   autoExtend,
   current,
   isSameConnection,
@@ -190,6 +216,7 @@ module.exports = {
   ofCall,
   ofConnection,
   retryDelay,
+  sharing,
   signal,
   timeout,
   ttl,

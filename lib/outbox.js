@@ -1,11 +1,11 @@
 'use strict'
 
-/** Numbers per call: its own, the operation, the locker's, six values, the lengths of two texts. */
-const FIELDS = 11
+/** Numbers per call: its own, the operation, the locker's, seven values, the lengths of two texts. */
+const FIELDS = 12
 /** Calls that cross together. */
 const ROOM = 64
 
-const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE] = [1, 2, 3, 4, 5, 6]
+const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE, FORCE, QUERY] = [1, 2, 3, 4, 5, 6, 7, 8]
 
 /** The calls of this tick, which cross into Rust together; `src/node/submission.rs` reads them. */
 class Outbox {
@@ -29,6 +29,7 @@ class Outbox {
     numbers[at + 6] = request.timeout
     numbers[at + 7] = request.autoExtend ? request.maxHold : 0
     numbers[at + 8] = group
+    numbers[at + 9] = request.sharing
     this.#added()
   }
 
@@ -44,6 +45,16 @@ class Outbox {
 
   read(call, locker, key) {
     this.#put(call, READ, locker, key, '')
+    this.#added()
+  }
+
+  forceRelease(call, locker, key) {
+    this.#put(call, FORCE, locker, key, '')
+    this.#added()
+  }
+
+  query(call, locker, prefix) {
+    this.#put(call, QUERY, locker, prefix, '')
     this.#added()
   }
 
@@ -72,8 +83,8 @@ class Outbox {
     numbers[at] = call
     numbers[at + 1] = operation
     numbers[at + 2] = locker
-    numbers[at + 9] = key.length
-    numbers[at + 10] = other.length
+    numbers[at + 10] = key.length
+    numbers[at + 11] = other.length
     // The NULs keep halves of a surrogate pair in two texts from becoming one character.
     this.#texts += key + '\0' + other + '\0'
     return at

@@ -69,15 +69,8 @@ enum State {
 }
 
 impl<B: Backend> Claim<B> {
-    /// A claim under a new id; `is_patient`: for a caller who waits.
-    pub fn new(
-        waiting: Arc<Waiting<B>>,
-        key: Text,
-        owner: Text,
-        ttl: Duration,
-        is_patient: bool,
-    ) -> Self {
-        let waiter = Waiter { id: id::unique(), owner, ttl };
+    /// A claim of `waiter`, whose id must be new; `is_patient`: for a caller who waits.
+    pub fn new(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, is_patient: bool) -> Self {
         let order = NEXT.fetch_add(1, Ordering::Relaxed);
         let state = State::Nothing;
         let is_undone = false;
@@ -135,6 +128,28 @@ impl<B: Backend> Claim<B> {
             self.state = State::Pending;
         }
         let answer = self.waiting.acquire(&self.key, &self.waiter, wait, sent).await;
+        self.answered(answer, wait, before, sent)
+    }
+
+    /// Asks once to be given the lock, whoever has it.
+    pub async fn steal(&mut self) -> Result<Attempt> {
+        self.settled().await?;
+        let before = self.state;
+        let sent = Moment::now();
+        if before == State::Nothing {
+            self.state = State::Pending;
+        }
+        let answer = self.waiting.backend().steal(&self.key, &self.waiter).await;
+        Ok(self.answered(answer, false, before, sent)?.unwrap_or(Attempt::Taken))
+    }
+
+    fn answered(
+        &mut self,
+        answer: Result<Acquired>,
+        wait: bool,
+        before: State,
+        sent: Moment,
+    ) -> Result<Option<Attempt>> {
         if answer.is_ok() {
             self.attempts += 1;
         }
@@ -217,7 +232,7 @@ impl<B: Backend> Claim<B> {
     /// Goes on under another id. Returns who it was.
     fn renew_id(&mut self) -> Waiter {
         self.is_undone = false;
-        let next = Waiter { id: id::unique(), ..self.waiter.clone() };
+        let next = Waiter { id: id::another(&self.waiter.id), ..self.waiter.clone() };
         std::mem::replace(&mut self.waiter, next)
     }
 }

@@ -6,6 +6,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::backend::Sharing;
+
 /// The result of everything that asks a backend.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -63,6 +65,10 @@ pub enum Error {
         cause: Cause,
     },
 
+    /// The lock is held, or waited for, by others who share it in another way.
+    #[error("the lock is shared: {}", described(.0))]
+    Permits(Sharing),
+
     /// The connection was closed by those it belonged to.
     #[error("the connection was closed")]
     Closed,
@@ -88,6 +94,7 @@ impl Error {
             }
             Error::Unknown(_) => "ERR_LOCK_UNKNOWN",
             Error::Redis { .. } | Error::Credentials { .. } => "ERR_LOCK_REDIS",
+            Error::Permits(_) => "ERR_LOCK_PERMITS",
             Error::Unsupported(_) => "ERR_LOCK_UNSUPPORTED",
             Error::NotReplicated { .. } => "ERR_LOCK_NOT_REPLICATED",
             Error::Closed => "ERR_LOCK_CLOSED",
@@ -119,11 +126,19 @@ impl Error {
             }
             Error::Untrusted(_)
             | Error::Refused(_)
+            | Error::Permits(_)
             | Error::Unsupported(_)
             | Error::NotReplicated { .. }
             | Error::Closed
             | Error::Settings(_) => false,
         }
+    }
+}
+
+fn described(sharing: &Sharing) -> String {
+    match sharing {
+        Sharing::Permits(permits) => format!("its holders say that there are {permits} permits"),
+        _ => "its holders say that any number may".into(),
     }
 }
 

@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn ids_spread_over_both_ends_of_their_hashes() {
         let hash = BuildIdHasher::default();
-        let hashes: Vec<u64> = (0..4096).map(|_| hash.hash_one(id::unique())).collect();
+        let process = id::process();
+        let ids = (0..4096).map(|_| id::unique(&process, 0));
+        let hashes: Vec<u64> = ids.map(|id| hash.hash_one(id)).collect();
 
         let low: HashSet<_> = hashes.iter().map(|hash| hash & 0xfff).collect();
         let high: HashSet<_> = hashes.iter().map(|hash| hash >> 57).collect();

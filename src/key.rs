@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 /// The key of the last token given out: one for the whole database, so that nothing grows.
 pub const FENCE: &str = "dist-lock:fence";
 
-const QUEUE: &str = "dist-lock:queue:";
+/// How the keys of all queues begin.
+pub const QUEUE: &str = "dist-lock:queue:";
 
 /// A part of a Cluster's keys, which moves as a whole from node to node.
 pub type Slot = u16;
@@ -44,6 +45,18 @@ pub fn fence(slot: Slot) -> String {
 /// A key in `slot` on which `process` tries out what a queue takes.
 pub fn trial(slot: Slot, process: &str) -> String {
     format!("{QUEUE}?{{{}}}:{process}", tag_in(slot))
+}
+
+/// The lock whose queue has that key, if it is one of a queue.
+pub fn lock_of(queue: &str) -> Option<&str> {
+    let rest = queue.strip_prefix(QUEUE)?;
+    if let Some(lock) = rest.strip_prefix(':') {
+        return Some(lock);
+    }
+    match rest.strip_prefix('#') {
+        Some(tagged) => tagged.split_once("}:").map(|(_, lock)| lock),
+        None => rest.strip_prefix('{')?.strip_suffix('}'),
+    }
 }
 
 /// The part of a key that decides its slot, if that is not the whole key: between the first `{`
@@ -120,6 +133,9 @@ mod tests {
         let tag_of_braces = format!("{{{}}}:a}}", tag_in(slot("a}")));
         let locks = ["a", "{a}", "a}", "{a", "{}a", "{a}{a}", &tag_of_braces];
         let queues: std::collections::HashSet<_> = locks.iter().map(|lock| queue(lock)).collect();
+        for lock in locks {
+            assert_eq!(lock_of(&queue(lock)), Some(lock));
+        }
 
         assert_eq!(queues.len(), locks.len());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::{Backend, Holder, Mode, Text, Token, Waiter};
+use crate::backend::{Backend, Holder, Listing, Mode, Sharing, Text, Token, Waiter};
 use crate::claim::{self, Attempt, Claim};
 use crate::clock::Moment;
 use crate::clock_watch::{ClockWatch, Step};
@@ -14,6 +14,7 @@ use crate::early::EarlyCallers;
 use crate::error::{Error, Result};
 use crate::hold::Hold;
 use crate::holds::{End, Holds, Past, Renewal};
+use crate::id;
 use crate::lease::Grant;
 use crate::notice::{self, Notice};
 use crate::patience::{Patience, Trouble};
@@ -39,6 +40,18 @@ pub struct Acquire {
     pub renewal: Option<Renewal>,
     /// Whose lock it is, for [`Holds::of_group`].
     pub group: u64,
+    /// With whom it would be held at the same time.
+    pub sharing: Sharing,
+    /// Take it from whoever has it, instead of waiting.
+    pub steal: bool,
+}
+
+impl Acquire {
+    /// A lock for one alone, which nobody renews.
+    pub fn new(key: Text, owner: Text, ttl: Duration, schedule: Schedule) -> Self {
+        let (renewal, sharing, steal) = (None, Sharing::Exclusive, false);
+        Acquire { key, owner, ttl, schedule, renewal, group: 0, sharing, steal }
+    }
 }
 
 /// A lock that was acquired.
@@ -72,11 +85,12 @@ pub struct Locker<B: Backend> {
 impl<B: Backend> Locker<B> {
     /// Locks in `backend`; a call fails when it had no answer for as long as `patience`.
     pub fn new(backend: B, patience: Duration) -> Self {
-        let waiting = Arc::new(Waiting::new(backend, patience));
+        let holds = Arc::<Holds>::default();
+        let waiting = Arc::new(Waiting::new(backend, holds.clone(), patience));
         Locker {
             polling: Polling::new(waiting.clone(), patience),
             waiting,
-            holds: Arc::default(),
+            holds,
             polls: AtomicBool::new(false),
             early: EarlyCallers::default(),
             patience,
@@ -102,13 +116,21 @@ impl<B: Backend> Locker<B> {
     /// Dropping the future gives up: the place in the queue is left, and an attempt that is under
     /// way is undone in the background.
     pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
-        let Acquire { key, owner, ttl, schedule, renewal, group } = request;
-        let mut claim = Claim::new(self.waiting.clone(), key, owner, ttl, schedule.waits());
+        let Acquire { key, owner, ttl, schedule, renewal, group, sharing, steal } = request;
+        let id = id::unique(self.backend().process(), group);
+        let waiter = Waiter { id, owner, ttl, sharing };
+        let mut claim = Claim::new(self.waiting.clone(), key, waiter, schedule.waits());
+        if steal {
+            let grant = self.steal(&mut claim).await?;
+            return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
+        }
 
         // A key that is free and a server that answers are one question, without the state that
         // waiting takes: what is kept for each lock under way should be small.
         let mut first = None;
-        let goes_alone = schedule.deadline().is_none() && !self.must_line_up(claim.key());
+        let goes_alone = schedule.deadline().is_none()
+            && !self.must_line_up(claim.key())
+            && !self.may_overtake(&claim, &schedule);
         if goes_alone && !self.polls.load(Ordering::Relaxed) {
             let asked = Instant::now();
             first = match self.attempt(&mut claim, &schedule).await {
@@ -123,6 +145,51 @@ impl<B: Backend> Locker<B> {
         let waiter = WaitingAcquire::new(self, &mut claim, &schedule);
         let (grant, attempts) = Box::pin(waiter.wait(first)).await?;
         Ok(grant.map(|grant| self.keep(claim, &schedule, grant, attempts, renewal, group)))
+    }
+
+    async fn steal(&self, claim: &mut Claim<B>) -> Result<Grant> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            let asked = Instant::now();
+            match claim.steal().await {
+                Ok(Attempt::Held(grant)) => return Ok(grant),
+                // It took longer than the lease.
+                Ok(_) => {}
+                Err(error) => patience.bear(error, asked).await?,
+            }
+        }
+    }
+
+    /// Frees a key, whoever holds it, and tells the holders. `false`: nobody does.
+    pub async fn force_release(&self, key: &Text) -> Result<bool> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            let asked = Instant::now();
+            match self.waiting.force(key).await {
+                Err(error) => patience.bear(error, asked).await?,
+                answer => {
+                    self.polling.call_first(key);
+                    return answer;
+                }
+            }
+        }
+    }
+
+    /// Who holds and who waits for the keys that begin with `prefix`, in the order of the keys.
+    pub async fn query(&self, prefix: &str) -> Result<Vec<Listing>> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            let asked = Instant::now();
+            let backend = self.backend();
+            let listed = async { backend.list(&backend.names(prefix).await?).await };
+            match listed.await {
+                Err(error) => patience.bear(error, asked).await?,
+                Ok(mut listings) => {
+                    listings.retain(|one| !(one.holders.is_empty() && one.waiters.is_empty()));
+                    return Ok(listings);
+                }
+            }
+        }
     }
 
     /// Frees a lock. `false`: `id` does not hold it (any more). When the store cannot be reached, it
@@ -145,7 +212,7 @@ impl<B: Backend> Locker<B> {
             Ok(false) => hold.end(End::Taken),
             Err(error) if error.is_transient() => {
                 let ttl = hold.ttl().unwrap_or(self.patience);
-                let waiter = Waiter { id: id.clone(), owner: "".into(), ttl };
+                let waiter = Waiter::only(id.clone(), ttl);
                 claim::spawn_undo(self.waiting.clone(), key.clone(), waiter, true);
             }
             Err(_) => hold.not_released(),
@@ -262,7 +329,7 @@ impl<B: Backend> Locker<B> {
     /// Releases, in the background, a lock that was granted to a caller who is gone.
     pub fn give_back(&self, key: Text, id: Text, ttl: Duration) {
         self.holds.end(&id, End::Released);
-        let waiter = Waiter { id, owner: "".into(), ttl };
+        let waiter = Waiter::only(id, ttl);
         claim::spawn_undo(self.waiting.clone(), key, waiter, false);
     }
 
@@ -324,6 +391,13 @@ impl<B: Backend> Locker<B> {
     /// Whether others of this process came before and have no place in the queue yet.
     pub(crate) fn must_line_up(&self, key: &Text) -> bool {
         self.polling.has_line(key) || (self.waiting.is_subscribed() && self.early.any())
+    }
+
+    /// Whether a share could be had although somebody of this process came before, who has no place in
+    /// the queue yet because messages do not reach us.
+    pub(crate) fn may_overtake(&self, claim: &Claim<B>, schedule: &Schedule) -> bool {
+        let shares = claim.waiter().sharing != Sharing::Exclusive;
+        shares && schedule.waits() && !self.waiting.is_subscribed()
     }
 
     /// Asks once, for a place in the queue if the call waits and messages reach us.

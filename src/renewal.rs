@@ -80,7 +80,7 @@ async fn is_known<B: Backend>(
 }
 
 fn give_back<B: Backend>(waiting: &Arc<Waiting<B>>, Due { id, key, ttl, .. }: Due) {
-    let waiter = Waiter { id, owner: "".into(), ttl };
+    let waiter = Waiter::only(id, ttl);
     claim::spawn_undo(waiting.clone(), key, waiter, false);
 }
 

@@ -15,6 +15,7 @@ use crate::backend::{
 };
 use crate::clock::{Moment, Reading};
 use crate::error::{Cause, Error, Result};
+use crate::holds::{End, Holds};
 use crate::lease::Grant;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
 use crate::subscription::{State, Subscription};
@@ -32,6 +33,7 @@ pub struct Waiting<B: Backend> {
     backend: Arc<B>,
     patience: Duration,
     waiters: Mutex<Waiters>,
+    holds: Arc<Holds>,
     subscription: Subscription,
     /// Something is due earlier than before.
     changed: Notify,
@@ -42,8 +44,9 @@ pub struct Waiting<B: Backend> {
 
 impl<B: Backend> Waiting<B> {
     /// Waiters in `backend`; a wait fails when it had no answer for as long as `patience`.
-    pub fn new(backend: B, patience: Duration) -> Self {
+    pub fn new(backend: B, holds: Arc<Holds>, patience: Duration) -> Self {
         Waiting {
+            holds,
             backend: Arc::new(backend),
             patience,
             waiters: Mutex::default(),
@@ -92,6 +95,12 @@ impl<B: Backend> Waiting<B> {
         let answer = self.backend.abandon(key, waiter).await?;
         self.waiters().forget(&waiter.id);
         Ok(self.handed_on(answer, sent))
+    }
+
+    /// [`Backend::force`]; hands on what it granted to another waiter.
+    pub async fn force(&self, key: &Text) -> Result<bool> {
+        let sent = Moment::now();
+        Ok(self.handed_on(self.backend.force(key).await?, sent))
     }
 
     /// Whether a waiter may join the queue now.
@@ -234,6 +243,10 @@ impl<B: Backend> Waiting<B> {
             Message::Named(id) => waiters.named(&id),
             Message::Look(key) => waiters.due_now(&key),
             Message::Missed => waiters.all_due(),
+            Message::Lost(id) => {
+                drop(waiters);
+                self.holds.end(&id, End::Taken);
+            }
         }
     }
 
@@ -288,9 +301,12 @@ impl<B: Backend> Waiting<B> {
         match released {
             Released::No => false,
             Released::Yes => true,
-            Released::HandedOn(Handed { id, token }) => {
+            Released::HandedOn(handed) => {
                 let clock = Reading { sent, at: Duration::ZERO };
-                self.waiters().granted_early(&id, Early::Here(token, sent), Some(&clock));
+                let mut waiters = self.waiters();
+                for Handed { id, token } in handed {
+                    waiters.granted_early(&id, Early::Here(token, sent), Some(&clock));
+                }
                 true
             }
         }

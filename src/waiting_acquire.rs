@@ -82,7 +82,11 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
 
     /// Waits in the queue of the store.
     async fn queue(&mut self, mut first: Option<Tried>) -> Result<Outcome> {
-        if first.is_none() && self.locker.must_line_up(self.claim.key()) {
+        if first.is_none() && self.locker.may_overtake(self.claim, self.schedule) {
+            self.place = Some(self.locker.polling.join(self.claim));
+            self.until_it_gives_up(self.locker.subscribed()).await;
+            self.until_it_gives_up(self.locker.early.none()).await;
+        } else if first.is_none() && self.locker.must_line_up(self.claim.key()) {
             self.place = Some(self.locker.polling.join(self.claim));
             // They are answered in a moment, and then stand in line before this one.
             self.until_it_gives_up(self.locker.early.none()).await;

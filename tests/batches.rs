@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use dist_lock::Backend;
 use dist_lock::backend::memory::Memory;
-use dist_lock::backend::{Acquired, Beat, Held, Redis, Released, Text, Token, View, Waiter};
+use dist_lock::backend::{
+    Acquired, Beat, Held, Redis, Released, Sharing, Text, Token, View, Waiter,
+};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -55,6 +57,7 @@ async fn take(store: &impl Backend, (step, key, caller): &Asked) -> Said {
         id: format!("{key}-{caller}").into(),
         owner: OWNERS[caller % 2].into(),
         ttl: TTLS[caller / 2],
+        sharing: Sharing::Exclusive,
     };
     let id = &waiter.id;
     let said = match step {
@@ -71,14 +74,19 @@ async fn take(store: &impl Backend, (step, key, caller): &Asked) -> Said {
             Beat::Lost(seen) => view("lost", seen),
             Beat::NoQueue => ("no queue".into(), None),
         }),
-        Step::Read => store.read(&key).await.map(|holder| (format!("{holder:?}"), None)),
+        Step::Read => store
+            .read(&key)
+            .await
+            .map(|holder| (format!("{:?}", holder.map(|holder| (holder.id, holder.owner))), None)),
     };
     said.unwrap_or_else(|error| (error.code().into(), None))
 }
 
 fn released(released: Released) -> Said {
     match released {
-        Released::HandedOn(to) => ("handed on".into(), Some((to.id, to.token))),
+        Released::HandedOn(mut to) => {
+            ("handed on".into(), to.pop().map(|handed| (handed.id, handed.token)))
+        }
         other => (format!("{other:?}"), None),
     }
 }

@@ -50,9 +50,14 @@ fn step() -> impl Strategy<Value = Step> {
             |(process, key, milliseconds)| Step::HolderExtends { process, key, milliseconds }
         ),
         20 => own.clone().prop_map(|(process, key, id)| Step::Abandon { process, key, id }),
-        60 => (own, prop_oneof![Just(600_000u64), Just(50)])
+        60 => (own.clone(), prop_oneof![Just(600_000u64), Just(50)])
             .prop_map(|((process, key, id), delay)| Step::Beat { process, key, id, delay }),
         5 => (process.clone(), key.clone()).prop_map(|(process, key)| Step::Read { process, key }),
+        8 => own.clone().prop_filter_map("nobody steals a share", |(process, key, id)| {
+            (id % IDS < 4).then_some(Step::Steal { process, key, id })
+        }),
+        5 => (process.clone(), key.clone()).prop_map(|(process, key)| Step::Force { process, key }),
+        8 => (process.clone(), key.clone()).prop_map(|(process, key)| Step::List { process, key }),
         10 => key.clone().prop_map(|key| Step::Expire { key }),
         20 => (key.clone(), 0..2usize, prop::bool::weighted(0.3))
             .prop_map(|(key, id, first)| Step::TakeAsVersion2 { key, id, first }),
@@ -128,7 +133,7 @@ async fn a_number_that_is_no_time_is_refused_whether_somebody_waits_or_not() {
     let numbers = [1.5, -1.5, 1e300, -1e300, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
     for waits_too in [false, true] {
         let mut steps = vec![waits(0)];
-        steps.extend(waits_too.then(|| waits(4)));
+        steps.extend(waits_too.then(|| waits(6)));
         for milliseconds in numbers {
             steps.push(Step::Extend { process: 0, key: 0, id: 0, milliseconds });
             steps.push(Step::Read { process: 0, key: 0 });
@@ -141,7 +146,7 @@ async fn a_number_that_is_no_time_is_refused_whether_somebody_waits_or_not() {
 #[tokio::test]
 async fn minus_zero_is_zero() {
     let ends = Step::Extend { process: 0, key: 0, id: 0, milliseconds: -0.0 };
-    let steps = [waits(0), ends.clone(), waits(0), waits(4), ends];
+    let steps = [waits(0), ends.clone(), waits(0), waits(6), ends];
 
     assert_eq!(compare_in_time(&steps).await, None);
 }
@@ -151,8 +156,8 @@ async fn in_redis_too_claims_end_and_silent_processes_are_passed_over() {
     let steps = [
         waits(0),
         // The first process waits behind two of the second.
-        waits(4),
         waits(6),
+        waits(8),
         waits(2),
         Step::Wait { milliseconds: 1600 },
         beats(2),
@@ -161,13 +166,13 @@ async fn in_redis_too_claims_end_and_silent_processes_are_passed_over() {
         releases(0),
         Step::Read { process: 0, key: 0 },
         // It comes back, is granted the lock by a message and does not claim it.
-        waits(4),
         waits(6),
+        waits(8),
         releases(2),
-        beats(4),
+        beats(6),
         Step::Wait { milliseconds: 2100 },
         Step::Read { process: 0, key: 0 },
-        beats(6),
+        beats(8),
         Step::Read { process: 0, key: 0 },
     ];
 

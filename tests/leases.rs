@@ -53,7 +53,7 @@ impl Process {
     async fn take(&self, ttl: Duration, renewal: Option<Renewal>) -> Text {
         let schedule = Schedule::new(milliseconds(50), None, None);
         let (key, owner) = (KEY.into(), "".into());
-        let request = Acquire { key, owner, ttl, schedule, renewal, group: 0 };
+        let request = Acquire { renewal, ..Acquire::new(key, owner, ttl, schedule) };
         self.locker.acquire(request).await.unwrap().expect("it waits for ever").id
     }
 
@@ -135,7 +135,7 @@ async fn an_answer_that_was_given_back_leaves_nothing_in_the_store() {
     process.store.set([Fate::Late(milliseconds(1999))]);
     let schedule = Schedule::new(milliseconds(50), Some(0), None);
     let (key, owner) = (KEY.into(), "".into());
-    let request = Acquire { key, owner, ttl: seconds(2), schedule, renewal: None, group: 0 };
+    let request = Acquire::new(key, owner, seconds(2), schedule);
 
     assert_eq!(process.locker.acquire(request).await, Ok(None));
     sleep(milliseconds(1)).await;

@@ -24,7 +24,7 @@ fn locker() -> (Flaky, Arc<Locker<Flaky>>) {
 fn request(retries: Option<u32>, timeout: Option<Duration>) -> Acquire {
     let schedule = Schedule::new(DELAY, retries, timeout);
     let (key, owner) = ("k".into(), "".into());
-    Acquire { key, owner, ttl: TTL, schedule, renewal: None, group: 0 }
+    Acquire::new(key, owner, TTL, schedule)
 }
 
 fn start(locker: &Arc<Locker<Flaky>>, request: Acquire) -> JoinHandle<Result<Option<Lock>>> {

@@ -43,7 +43,7 @@ impl Process {
         let locker = self.locker.clone();
         let schedule = Schedule::new(DELAY, None, limit);
         let (key, owner) = (KEY.into(), "".into());
-        let request = Acquire { key, owner, ttl, schedule, renewal: None, group: 0 };
+        let request = Acquire::new(key, owner, ttl, schedule);
         tokio::spawn(async move { locker.acquire(request).await })
     }
 
@@ -481,7 +481,7 @@ async fn a_wait_ends_with_its_last_try() {
 
     let schedule = Schedule::new(DELAY, Some(10), None);
     let (key, owner) = (KEY.into(), "".into());
-    let request = Acquire { key, owner, ttl: TTL, schedule, renewal: None, group: 0 };
+    let request = Acquire::new(key, owner, TTL, schedule);
 
     assert_eq!(second.locker.acquire(request).await, Ok(None));
     let waited = began.elapsed();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dist_lock::backend::redis::settings::{Credentials, Login};
-use dist_lock::backend::{Acquired, Redis, Released, Text, Waiter};
+use dist_lock::backend::{Acquired, Redis, Released, Sharing, Text, Waiter};
 use dist_lock::{Backend, Error, Holder};
 use support::server::Server;
 use support::{takes, waiter};
@@ -127,7 +127,9 @@ async fn a_user_who_may_only_look_can_look() {
 
     let [alone, other] = ["lock:a", "lock:b"].map(Text::from);
     let together = futures_util::future::join(redis.read(&alone), redis.read(&other)).await;
-    let holder = Holder { id: "c1".into(), owner: Some("ann".into()) };
+    let owner = Some("ann".into());
+    let (token, left, sharing) = (None, None, Sharing::Exclusive);
+    let holder = Holder { id: "c1".into(), owner, token, left, sharing };
 
     assert_eq!(together, (Ok(Some(holder.clone())), Ok(None)));
     assert_eq!(redis.read(&alone).await, Ok(Some(holder)));

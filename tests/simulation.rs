@@ -272,7 +272,7 @@ impl Run {
         let call = self.witness.calls(process, &owner, ttl);
         let schedule = Schedule::new(delay, retries, limit);
         let (started, deadline) = (Instant::now(), schedule.deadline());
-        let request = Acquire { key: key.clone(), owner, ttl, schedule, renewal, group: 0 };
+        let request = Acquire { renewal, ..Acquire::new(key.clone(), owner, ttl, schedule) };
         let acquire = locker.acquire(request);
         let answer = match gives_up {
             None => acquire.await,

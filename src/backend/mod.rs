@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,43 @@ pub struct Waiter {
     pub owner: Text,
     /// How long the lock lives unless it is released or extended.
     pub ttl: Duration,
+    /// With whom it would be held at the same time.
+    pub sharing: Sharing,
+}
+
+impl Waiter {
+    /// All that is known of somebody whose lock is to be given back.
+    pub fn only(id: Text, ttl: Duration) -> Self {
+        Waiter { id, owner: "".into(), ttl, sharing: Sharing::Exclusive }
+    }
+}
+
+/// With whom a lock is held at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Sharing {
+    /// Nobody.
+    #[default]
+    Exclusive,
+    /// Any number of others who would share it too.
+    Shared,
+    /// So many in all, this one included.
+    Permits(NonZeroU32),
+}
+
+impl Sharing {
+    /// How many may hold the lock at once, 0 for any number; `None`: one, who does not share it.
+    pub fn capacity(self) -> Option<u32> {
+        match self {
+            Sharing::Exclusive => None,
+            Sharing::Shared => Some(0),
+            Sharing::Permits(permits) => Some(permits.get()),
+        }
+    }
+
+    /// What that `capacity` says.
+    pub fn of(capacity: u32) -> Self {
+        NonZeroU32::new(capacity).map_or(Sharing::Shared, Sharing::Permits)
+    }
 }
 
 /// The answer to [`Backend::acquire`].
@@ -72,6 +110,8 @@ pub enum Held {
     Free,
     /// One who hands it on.
     Ours(Handed),
+    /// Several who share it and hand it on, nobody of them the one who asks.
+    Shared,
     /// One who tells nobody when it is free: a version-2 process, or no lock at all.
     Foreign,
     /// Nobody; for the moment it is left to version-2 processes.
@@ -94,8 +134,8 @@ pub enum Released {
     No,
     /// It is not held by this id any more.
     Yes,
-    /// The same, and a waiter of this process has it now, for its whole ttl.
-    HandedOn(Handed),
+    /// The same, and these waiters of this process have it now, each for its whole ttl.
+    HandedOn(Vec<Handed>),
 }
 
 /// The answer to [`Backend::beat`].
@@ -122,6 +162,8 @@ pub enum Message {
     Look(Text),
     /// Others may have been lost: beat now for all keys.
     Missed,
+    /// The lock of this id was taken away.
+    Lost(Text),
 }
 
 /// The messages of a subscription, until it is lost.
@@ -147,6 +189,13 @@ pub trait Backend: Send + Sync + 'static {
         waiter: &Waiter,
         wait: bool,
     ) -> impl Future<Output = Result<Acquired>> + Send;
+
+    /// Takes `key` from whoever holds it, before all who wait, and tells the holders; or renews it if
+    /// the waiter holds it already.
+    fn steal(&self, key: &Text, waiter: &Waiter) -> impl Future<Output = Result<Acquired>> + Send;
+
+    /// Frees `key`, whoever holds it, for the first who waits, and tells the holders.
+    fn force(&self, key: &Text) -> impl Future<Output = Result<Released>> + Send;
 
     /// Frees `key` for the first who waits.
     fn release(&self, key: &Text, id: &Text) -> impl Future<Output = Result<Released>> + Send;
@@ -175,6 +224,16 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Who holds `key`. `None`: nobody.
     fn read(&self, key: &Text) -> impl Future<Output = Result<Option<Holder>>> + Send;
+
+    /// The keys that begin with `prefix` and are held or waited for. What changes meanwhile may be
+    /// among them or not.
+    fn names(&self, prefix: &str) -> impl Future<Output = Result<Vec<Text>>> + Send;
+
+    /// Who holds each of `keys` and who waits, all at one moment where they are not too many.
+    fn list(&self, keys: &[Text]) -> impl Future<Output = Result<Vec<Listing>>> + Send;
+
+    /// The name of this process in the store: the first 13 characters of its ids.
+    fn process(&self) -> &Text;
 
     /// Opens the way for messages to this process. An error that is not transient means that there
     /// is none.
@@ -223,6 +282,36 @@ pub struct Holder {
     pub id: String,
     /// The owner's free text; `None` if the lock was written without one.
     pub owner: Option<String>,
+    /// Its token; version 2 and servers without a queue give none.
+    pub token: Option<Token>,
+    /// How long until it ends by itself; `None`: never, or not known.
+    pub left: Option<Duration>,
+    /// With whom it is held.
+    pub sharing: Sharing,
+}
+
+/// Who waits for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// The id under which the lock would be held.
+    pub id: String,
+    /// The owner's free text.
+    pub owner: String,
+    /// With whom it would be held.
+    pub sharing: Sharing,
+    /// For how long it has waited.
+    pub waited: Duration,
+}
+
+/// All there is to know of a key at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The key.
+    pub key: Text,
+    /// Who holds it, those who share it in the order of their tokens.
+    pub holders: Vec<Holder>,
+    /// Who waits, in order.
+    pub waiters: Vec<Queued>,
 }
 
 /// Where locks are kept. Equal settings share one store and its connection.
@@ -318,6 +407,31 @@ macro_rules! either {
 impl Backend for Store {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         either!(self.acquire(key, waiter, wait))
+    }
+
+    async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
+        either!(self.steal(key, waiter))
+    }
+
+    async fn force(&self, key: &Text) -> Result<Released> {
+        either!(self.force(key))
+    }
+
+    async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
+        either!(self.names(prefix))
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        either!(self.list(keys))
+    }
+
+    fn process(&self) -> &Text {
+        match self {
+            Store::Memory(store) => store.process(),
+            Store::Redis(store) => store.process(),
+            Store::Cluster(store) => store.process(),
+            Store::Quorum(store) => store.process(),
+        }
     }
 
     async fn release(&self, key: &Text, id: &Text) -> Result<Released> {

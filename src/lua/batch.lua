@@ -11,7 +11,7 @@ local function go_on()
   while key < most do
     if left == 0 then
       name, left, at = values[at], tonumber(values[at + 1]), at + 2
-      if name == 'acquire' then
+      if name == 'acquire' or name == 'share' then
         owner, ttl, wait, at = values[at], values[at + 1], values[at + 2], at + 3
       end
     end
@@ -21,6 +21,9 @@ local function go_on()
     if name == 'acquire' then
       at = first + 1
       answers[number] = acquire(lock, queue, values[first], owner, ttl, wait)
+    elseif name == 'share' then
+      at = first + 1
+      answers[number] = queued().acquire(lock, queue, values[first], owner, ttl, wait == '1')
     elseif name == 'release' then
       at = first + 1
       answers[number] = release(lock, queue, values[first])
@@ -33,6 +36,11 @@ local function go_on()
     elseif name == 'beat' then
       at = first + 4
       answers[number] = queued().beat(lock, queue, unpack(values, first, at - 1))
+    elseif name == 'steal' then
+      at = first + 3
+      answers[number] = queued().steal(lock, queue, unpack(values, first, at - 1))
+    elseif name == 'list' then
+      answers[number] = queued().list(lock, queue)
     else
       answers[number] = read(lock)
     end

@@ -10,7 +10,7 @@ if #KEYS == 3 then
   elseif ARGV[3] == 'release' then
     local holder = redis.pcall('HMGET', lock, 'id', 'queued')
     if holder.err then return { holder } end
-    if holder[1] ~= ARGV[5] then return { 0 } end
-    if not holder[2] then return { redis.pcall('DEL', lock) } end
+    if holder[1] and holder[1] ~= ARGV[5] then return { 0 } end
+    if holder[1] and not holder[2] then return { redis.pcall('DEL', lock) } end
   end
 end

@@ -1,5 +1,8 @@
 -- Tell who holds the lock.
--- returns its id and owner, nil for what is not there
+-- returns the id, the owner, the token, the time left (ms) and how many may share it, nil for what is not
+-- there
 local function read(lock)
-  return call('HMGET', lock, 'id', 'owner')
+  local id, owner, token, capacity = unpack(call('HMGET', lock, 'id', 'owner', 'fence', 'capacity'))
+  if capacity then return queued().read(lock) end
+  return { id, owner, token, call('PTTL', lock), false }
 end

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Holder, Mode, Store, Token};
+use super::listing;
+use crate::backend::{Holder, Listing, Mode, Store, Token};
 use crate::error::{Error, Result};
 use crate::holds::{End, Past};
 use crate::locker::{Lock, Locker};
@@ -42,6 +43,8 @@ pub enum Outcome {
     Mode(Mode),
     /// What the server says of itself.
     Described(Option<String>),
+    /// Who holds what and who waits, as [`listing`] writes it.
+    Listed(String),
     /// Not the end of a call: a lock that was watched ended.
     Ended(End),
     /// Not the end of a call: the credentials of a provider are needed.
@@ -98,6 +101,14 @@ impl Outcome {
         }
     }
 
+    /// The outcome of a question who holds what.
+    pub fn of_query(answer: Result<Vec<Listing>>) -> Self {
+        match answer {
+            Ok(listings) => Outcome::Listed(listing::write(&listings)),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
     /// The outcome of a question what the server is.
     pub fn of_description(answer: Result<Option<String>>) -> Self {
         match answer {
@@ -145,7 +156,8 @@ impl Completion {
             }
             Outcome::Held(holder) => {
                 outcome = 4;
-                values = [0.0; 3];
+                let left = holder.left.map_or(-1.0, |left| left.as_secs_f64() * 1000.0);
+                values = [left, number(holder.token), 0.0];
                 written = [Some(&holder.id), holder.owner.as_deref(), None, None];
             }
             Outcome::Free => (outcome, values, written) = (5, [0.0; 3], [None; 4]),
@@ -183,6 +195,11 @@ impl Completion {
                 outcome = 14;
                 values = [f64::from(u8::from(*is_connected)), 0.0, 0.0];
                 written = [Some(server), reason.as_deref(), None, None];
+            }
+            Outcome::Listed(listed) => {
+                outcome = 13;
+                values = [0.0; 3];
+                written = [Some(listed), None, None, None];
             }
             Outcome::Notice(notice) => {
                 let message = notice.to_string();
@@ -223,7 +240,7 @@ fn detail(error: &Error) -> (Option<&str>, Option<&str>) {
         | Error::Refused(cause)
         | Error::Unsupported(cause)
         | Error::NotReplicated { cause, .. } => (cause.code, Some(&cause.message)),
-        Error::Settings(_) | Error::Closed => (None, None),
+        Error::Permits(_) | Error::Settings(_) | Error::Closed => (None, None),
     }
 }
 
@@ -255,16 +272,19 @@ fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Sharing;
 
     #[test]
     fn a_completion_is_its_numbers_and_its_texts_with_their_lengths_in_utf_16() {
-        let holder = Holder { id: "c1".into(), owner: Some("Zoë 🔒".into()) };
+        let (owner, left) = (Some("Zoë 🔒".into()), Some(Duration::from_millis(5)));
+        let sharing = Sharing::Exclusive;
+        let holder = Holder { id: "c1".into(), owner, token: Some(9), left, sharing };
         let mut record = [0.0; FIELDS];
         let mut texts = String::from("before");
 
         Completion { call: 7, outcome: Outcome::Held(holder) }.write(&mut record, &mut texts);
 
-        assert_eq!(record, [7.0, 4.0, 0.0, 0.0, 0.0, 2.0, 6.0, -1.0, -1.0]);
+        assert_eq!(record, [7.0, 4.0, 5.0, 9.0, 0.0, 2.0, 6.0, -1.0, -1.0]);
         assert_eq!(texts, "beforec1Zoë 🔒");
     }
 }

@@ -12,11 +12,12 @@ use super::home;
 use super::runtime::{self, Command};
 use super::settings::ConnectionSettings;
 use super::submission::{self, Lockers, Submission, Submissions};
-use crate::backend::Store;
 use crate::backend::redis::direct::{self, Direct};
 use crate::backend::redis::settings::Login;
+use crate::backend::{Backend, Store};
 use crate::error::{Cause, Error};
 use crate::holds::{End, Holds, State};
+use crate::id;
 use crate::locker::Locker;
 use crate::registry;
 
@@ -306,6 +307,14 @@ impl NativeEngine {
         if let Some(locker) = self.locker(locker) {
             locker.holds().forget(&id.into());
         }
+    }
+
+    /// The name of a group of locks: how their ids begin.
+    #[napi(catch_unwind)]
+    pub fn client(&self, locker: u32, group: u32) -> String {
+        let group = self.environment.owner().group(group);
+        let locker = self.locker(locker);
+        locker.map_or_else(String::new, |locker| id::client(locker.backend().process(), group))
     }
 
     /// The keys and ids, in turn, of the locks held in a group.

@@ -11,6 +11,7 @@ mod engine;
 mod environment;
 mod home;
 mod links;
+mod listing;
 mod runtime;
 mod settings;
 mod submission;

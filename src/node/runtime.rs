@@ -80,6 +80,16 @@ pub enum Work {
         /// The lock's key.
         key: Text,
     },
+    /// [`Locker::force_release`].
+    ForceRelease {
+        /// The lock's key.
+        key: Text,
+    },
+    /// [`Locker::query`].
+    Query {
+        /// How the keys begin.
+        prefix: Text,
+    },
     /// [`Locker::mode`].
     Mode,
     /// [`Locker::describe`].
@@ -219,6 +229,12 @@ pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
             Outcome::of_answer(extended.map(|extended| extended.then_some(past)))
         }
         Work::Read { key } => Outcome::of_read(locker.read(&key).await),
+        Work::ForceRelease { key } => {
+            let past = Past { token: None, held: None };
+            let released = locker.force_release(&key).await;
+            Outcome::of_answer(released.map(|released| released.then_some(past)))
+        }
+        Work::Query { prefix } => Outcome::of_query(locker.query(&prefix).await),
         Work::Mode => Outcome::of_mode(locker.mode().await),
         Work::Describe => Outcome::of_description(locker.describe().await),
     };

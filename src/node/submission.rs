@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::runtime::Work;
-use crate::backend::Store;
+use crate::backend::{Sharing, Store};
 use crate::holds::Renewal;
 use crate::locker::{Acquire, Locker};
 use crate::schedule::Schedule;
 
-/// The numbers of one call: its own, the operation, the locker's, six values, and the lengths of
+/// The numbers of one call: its own, the operation, the locker's, seven values, and the lengths of
 /// two texts in UTF-16 units. `lib/outbox.js` writes them.
-pub const FIELDS: usize = 11;
+pub const FIELDS: usize = 12;
 
 /// The environment whose locks these will be.
 #[derive(Debug, Default, Clone)]
@@ -107,14 +107,18 @@ pub fn read<'a>(
             }
             4 => Work::Read { key: key.into() },
             5 => Work::Mode,
-            _ => Work::Describe,
+            6 => Work::Describe,
+            7 => Work::ForceRelease { key: key.into() },
+            _ => Work::Query { prefix: key.into() },
         };
         Submission { call: *call as u32, locker: *locker as u32, work }
     })
 }
 
 /// The values of an acquire: its ttl, the time between two tries, their number, the end of the call,
-/// the longest hold under renewal (zero: no renewal), the group. Those in the middle may be infinite.
+/// the longest hold under renewal (zero: no renewal), the group, and how many may hold it at once: zero
+/// for any number, −1 for one alone, −2 if it takes it from whoever has it. Those in the middle may be
+/// infinite.
 fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
     let retries = values[2].is_finite().then_some(values[2] as u32);
     let timeout = values[3].is_finite().then(|| milliseconds(values[3]));
@@ -129,6 +133,11 @@ fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
         schedule: Schedule::new(milliseconds(values[1]), retries, timeout),
         renewal,
         group: holder.group(values[5] as u32),
+        sharing: match values[6] >= 0.0 {
+            true => Sharing::of(values[6] as u32),
+            false => Sharing::Exclusive,
+        },
+        steal: values[6] < -1.0,
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
-use dist_lock::backend::{Acquired, Beat, Message, Messages, Mode, Released, Text, Waiter};
+use dist_lock::backend::{
+    Acquired, Beat, Listing, Message, Messages, Mode, Released, Text, Waiter,
+};
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -211,6 +213,26 @@ impl Backend for Flaky {
 
     async fn read(&self, key: &Text) -> Result<Option<Holder>> {
         self.meet("read", "", self.client.read(key)).await
+    }
+
+    async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
+        self.meet("steal", &waiter.id, self.client.steal(key, waiter)).await
+    }
+
+    async fn force(&self, key: &Text) -> Result<Released> {
+        self.meet("force", "", self.client.force(key)).await
+    }
+
+    async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
+        self.client.names(prefix).await
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        self.client.list(keys).await
+    }
+
+    fn process(&self) -> &Text {
+        self.client.process()
     }
 
     async fn subscribe(&self) -> Result<Messages> {

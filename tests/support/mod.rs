@@ -15,7 +15,7 @@ use dist_lock::backend::{Acquired, Waiter};
 
 /// Somebody who asks for a lock.
 pub fn waiter(id: &str, ttl: Duration) -> Waiter {
-    Waiter { id: id.into(), owner: "".into(), ttl }
+    Waiter::only(id.into(), ttl)
 }
 
 /// Asks for a lock without waiting. Says whether it was granted.

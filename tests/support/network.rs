@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
-    Acquired, Beat, Handed, Held, Message, Messages, Mode, Released, Text, Token, View, Waiter,
+    Acquired, Beat, Handed, Held, Listing, Message, Messages, Mode, Released, Text, Token, View,
+    Waiter,
 };
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use futures_util::FutureExt;
@@ -481,7 +482,9 @@ fn seen(view: &View) -> Vec<(Text, Token)> {
 
 fn released(released: &Result<Released>) -> Fact {
     let tokens = match released {
-        Ok(Released::HandedOn(Handed { id, token })) => vec![(id.clone(), *token)],
+        Ok(Released::HandedOn(handed)) => {
+            handed.iter().map(|Handed { id, token }| (id.clone(), *token)).collect()
+        }
         _ => Vec::new(),
     };
     let done = matches!(released, Ok(Released::Yes | Released::HandedOn(_)));
@@ -591,6 +594,26 @@ impl Backend for Process {
         let k = key.clone();
         self.ask("read", key, None, false, move |client| (now(client.read(&k)), Fact::default()))
             .await
+    }
+
+    async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
+        self.client.steal(key, waiter).await
+    }
+
+    async fn force(&self, key: &Text) -> Result<Released> {
+        self.client.force(key).await
+    }
+
+    async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
+        self.client.names(prefix).await
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        self.client.list(keys).await
+    }
+
+    fn process(&self) -> &Text {
+        self.client.process()
     }
 
     async fn subscribe(&self) -> Result<Messages> {

@@ -8,11 +8,10 @@ use std::time::Duration;
 use dist_lock::Backend;
 use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
-    Acquired, Beat, CLAIM, Handed, Held, Message, Messages, Redis, Released, Text, Token, View,
-    Waiter,
+    Acquired, Beat, CLAIM, Handed, Held, Holder, Listing, Message, Messages, Queued, Redis,
+    Released, Sharing, Text, Token, View, Waiter,
 };
 use dist_lock::error::{Error, Result};
-use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
 use super::server::Server;
@@ -21,7 +20,7 @@ use super::server::Server;
 pub const TTL: Duration = Duration::from_secs(600);
 pub const PROCESSES: usize = 3;
 /// How many ids each process has.
-pub const IDS: usize = 4;
+pub const IDS: usize = 6;
 /// Names that could be taken apart in the wrong place, or end up in another slot.
 const KEYS: [&str; 2] = ["lock:a", "lock:{b} c%d"];
 const OWNERS: [&str; 4] = ["ann", "", "two words ", "line\nünd %s {x}"];
@@ -75,6 +74,19 @@ pub enum Step {
         process: usize,
         key: usize,
     },
+    Steal {
+        process: usize,
+        key: usize,
+        id: usize,
+    },
+    Force {
+        process: usize,
+        key: usize,
+    },
+    List {
+        process: usize,
+        key: usize,
+    },
     /// The lock reaches the end of its time.
     Expire {
         key: usize,
@@ -118,13 +130,12 @@ pub trait Hand {
 
 pub struct InMemory {
     memory: Arc<Memory>,
-    observer: Client,
 }
 
 impl InMemory {
     pub fn new() -> Self {
         let memory = Arc::<Memory>::default();
-        InMemory { observer: memory.clone().client(), memory }
+        InMemory { memory }
     }
 
     pub fn processes(&self) -> Vec<Client> {
@@ -134,11 +145,7 @@ impl InMemory {
 
 impl Hand for InMemory {
     fn expire(&self, key: &Text) {
-        let holder = self.observer.read(key).now_or_never().expect("memory answers at once");
-        if let Some(holder) = holder.unwrap() {
-            // Version 2 deletes the key, whoever holds it, and tells nobody.
-            assert!(self.memory.release_as_version_2(key, &holder.id.into()));
-        }
+        self.memory.expire(key);
     }
 
     fn take_as_version_2(&self, key: &Text, id: &Text) -> bool {
@@ -266,6 +273,8 @@ struct World<'a, B, H> {
 #[derive(Default)]
 struct Tokens {
     by_id: HashMap<Text, Vec<Token>>,
+    /// Before this step, which may grant several shares, and now.
+    before: Token,
     largest: Token,
 }
 
@@ -274,8 +283,8 @@ impl Tokens {
     fn name(&mut self, id: &str, token: Token) -> String {
         let known = self.by_id.entry(id.into()).or_default();
         let number = known.iter().position(|other| *other == token).unwrap_or_else(|| {
-            assert!(token > self.largest, "{token} of {id} after {}", self.largest);
-            self.largest = token;
+            assert!(token > self.before, "{token} of {id} after {}", self.before);
+            self.largest = self.largest.max(token);
             known.push(token);
             known.len() - 1
         });
@@ -308,7 +317,12 @@ fn id(number: usize) -> Text {
 fn caller(number: usize) -> Waiter {
     // One is shorter than the claim, and one is even and long.
     let ttl = if number % IDS == 1 { CLAIM - Duration::from_millis(500) } else { TTL };
-    Waiter { id: id(number), owner: OWNERS[number % OWNERS.len()].into(), ttl }
+    let sharing = match number % IDS {
+        4 => Sharing::Shared,
+        5 => Sharing::of(2),
+        _ => Sharing::Exclusive,
+    };
+    Waiter { id: id(number), owner: OWNERS[number % OWNERS.len()].into(), ttl, sharing }
 }
 
 impl<'a, B: Backend, H: Hand> World<'a, B, H> {
@@ -346,6 +360,7 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
             (step, _) => step.clone(),
         };
         self.last = Some(step.clone());
+        self.tokens.before = self.tokens.largest;
         let mut said = self.carry_out(step).await;
         said.told = self.told().await;
         said
@@ -403,7 +418,25 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
             }
             Step::Read { process, key } => {
                 let answer = self.processes[process].read(&name(key)).await;
-                self.say(answer, |_, holder| words(format!("{holder:?}")))
+                self.say(answer, Self::holder_read)
+            }
+            Step::Steal { process, key, id } => {
+                let asked = caller(id);
+                let answer = self.processes[process].steal(&name(key), &asked).await;
+                self.say(answer, |world, answer| match answer {
+                    Acquired::Held(Some(token)) => {
+                        words(format!("held {}", world.tokens.name(&asked.id, token)))
+                    }
+                    other => words(format!("{other:?}")),
+                })
+            }
+            Step::Force { process, key } => {
+                let answer = self.processes[process].force(&name(key)).await;
+                self.say(answer, Self::released)
+            }
+            Step::List { process, key } => {
+                let answer = self.processes[process].list(&[name(key)]).await;
+                self.say(answer, |world, listings| world.listed(listings))
             }
             Step::Expire { key } => {
                 self.hand.expire(&name(key));
@@ -449,17 +482,48 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
         match answer {
             Ok(answer) => say(self, answer),
             Err(Error::Redis { code, .. }) => Said { words: code, ..Said::default() },
+            Err(error @ Error::Permits(_)) => Said { words: error.to_string(), ..Said::default() },
             Err(error) => panic!("{error}"),
         }
     }
 
     fn released(&mut self, released: Released) -> Said {
         let words = match released {
-            Released::HandedOn(Handed { id, token }) => {
-                format!("handed on {}", self.tokens.name(&id, token))
+            Released::HandedOn(handed) => {
+                let mut words = String::from("handed on");
+                for Handed { id, token } in handed {
+                    words = format!("{words} {}", self.tokens.name(&id, token));
+                }
+                words
             }
             other => format!("{other:?}"),
         };
+        Said { words, ..Said::default() }
+    }
+
+    fn holder_read(&mut self, holder: Option<Holder>) -> Said {
+        let Some(holder) = holder else { return Said::default() };
+        let left = holder.left;
+        Said { words: self.holder_in_words(holder), left, told: Vec::new() }
+    }
+
+    fn holder_in_words(&mut self, holder: Holder) -> String {
+        let Holder { id, owner, token, sharing, .. } = holder;
+        let name = token.map(|token| self.tokens.name(&Text::from(id.as_str()), token));
+        format!("{id} {owner:?} {name:?} {sharing:?}")
+    }
+
+    fn listed(&mut self, listings: Vec<Listing>) -> Said {
+        let mut words = String::new();
+        for Listing { key, holders, waiters } in listings {
+            words += &key;
+            for holder in holders {
+                words = format!("{words} {}", self.holder_in_words(holder));
+            }
+            for Queued { id, owner, sharing, .. } in waiters {
+                words = format!("{words}, {id} {owner:?} {sharing:?}");
+            }
+        }
         Said { words, ..Said::default() }
     }
 
@@ -480,6 +544,7 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
             }
             Message::Look(key) => format!("look {key}"),
             Message::Named(_) | Message::Missed => "something only a Cluster tells".into(),
+            Message::Lost(id) => format!("lost {id}"),
         };
         told.into_iter().map(|heard| heard.into_iter().map(&mut words).collect()).collect()
     }

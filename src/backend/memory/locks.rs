@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::backend::{Holder, Text, Token, Waiter};
+use crate::backend::{Holder, Sharing, Text, Token, Waiter};
 
 /// Everything in the store.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct Entry {
 /// Who holds a key.
 #[derive(Debug)]
 pub struct Lock {
+    /// Empty if it is shared.
     pub id: Text,
     pub owner: Text,
     /// `None`: held by a version-2 process.
@@ -44,6 +45,26 @@ pub struct Lock {
     pub queued: Option<u64>,
     /// `None`: later than the clock can count.
     pub ends: Option<Instant>,
+    /// Those who hold it at once, if it is shared.
+    pub shares: Option<Shares>,
+}
+
+/// Who holds a lock that several hold at once.
+#[derive(Debug)]
+pub struct Shares {
+    /// How many may; zero: any number.
+    pub capacity: u32,
+    pub by_id: BTreeMap<Text, Share>,
+    /// None ends before that.
+    pub earliest: Option<Instant>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Share {
+    pub ends: Option<Instant>,
+    pub token: Token,
+    pub owner: Text,
 }
 
 /// Who waits for a key.
@@ -67,6 +88,8 @@ pub struct Queue {
     pub shut: Option<Instant>,
     /// How long that was put off because nobody took the last.
     pub pause: Duration,
+    /// The permits waiters asked for.
+    pub permits: Option<u32>,
     pub ends: Instant,
 }
 
@@ -81,6 +104,13 @@ impl Locks {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// The keys that begin with `prefix`.
+    pub fn names(&mut self, prefix: &str) -> Vec<Text> {
+        let lives = |(key, entry): (&Text, &mut Entry)| entry.lives().then(|| key.clone());
+        let names = self.by_key.iter_mut().filter(|(key, _)| key.starts_with(prefix));
+        names.filter_map(lives).collect()
     }
 
     /// Whether anybody holds a lock.
@@ -122,8 +152,7 @@ impl Locks {
     pub fn holder(&mut self, key: &Text) -> Option<Holder> {
         let entry = self.by_key.get_mut(key)?;
         entry.lives();
-        let lock = entry.lock.as_ref()?;
-        Some(Holder { id: lock.id.to_string(), owner: Some(lock.owner.to_string()) })
+        entry.lock.as_ref().and_then(|lock| lock.holders().into_iter().next())
     }
 
     /// Takes `key` if it is free, without a look at the queue.
@@ -134,8 +163,15 @@ impl Locks {
         }
         let owner = "".into();
         let ends = after(ttl);
-        entry.lock = Some(Lock { id: id.clone(), owner, token: None, queued: None, ends });
+        let id = id.clone();
+        entry.lock = Some(Lock { id, owner, token: None, queued: None, ends, shares: None });
         true
+    }
+
+    /// Ends the lock of `key`.
+    pub fn expire(&mut self, key: &Text) {
+        self.entry(key).lock = None;
+        self.tidy(key);
     }
 
     /// Frees `key` and tells nobody.
@@ -150,15 +186,95 @@ impl Locks {
 impl Entry {
     /// Drops what ended. Says whether anything is left.
     fn lives(&mut self) -> bool {
-        self.lock.take_if(|lock| lock.is_over());
+        self.lock.take_if(|lock| lock.forget_ended());
         self.queue.take_if(|queue| queue.ends <= Instant::now());
         self.lock.is_some() || self.queue.is_some()
     }
 }
 
 impl Lock {
+    /// A lock that `waiter` holds from now on.
+    pub fn held_by(waiter: &Waiter, token: Token, queued: Option<u64>, ttl: Duration) -> Self {
+        let Waiter { id, owner, sharing, .. } = waiter.clone();
+        let ends = after(ttl);
+        let mut lock = Lock { id, owner, token: Some(token), queued, ends, shares: None };
+        if let Some(capacity) = sharing.capacity() {
+            (lock.id, lock.owner) = ("".into(), "".into());
+            lock.shares = Some(Shares { capacity, by_id: BTreeMap::new(), earliest: None });
+            lock.write_share(waiter, token, ttl);
+        }
+        lock
+    }
+
+    /// Writes down a share, new or anew. The lock lasts as long as the longest.
+    pub fn write_share(&mut self, waiter: &Waiter, token: Token, ttl: Duration) {
+        let ends = after(ttl);
+        self.token = self.token.max(Some(token));
+        if is_earlier(self.ends, ends) {
+            self.ends = ends;
+        }
+        let Some(shares) = &mut self.shares else { return };
+        if shares.by_id.is_empty() || is_earlier(ends, shares.earliest) {
+            shares.earliest = ends;
+        }
+        let share = Share { ends, token, owner: waiter.owner.clone() };
+        shares.by_id.insert(waiter.id.clone(), share);
+    }
+
+    /// Ends a share.
+    pub fn take_back(&mut self, id: &Text) -> bool {
+        self.shares.as_mut().is_some_and(|shares| shares.by_id.remove(id).is_some())
+    }
+
+    /// Those who hold it, in the order of their tokens.
+    pub fn holders(&self) -> Vec<Holder> {
+        let left = |ends: Option<Instant>| ends.map(|ends| ends - Instant::now());
+        let Some(Shares { capacity, by_id, .. }) = &self.shares else {
+            return vec![Holder {
+                id: self.id.to_string(),
+                owner: Some(self.owner.to_string()),
+                token: self.token,
+                left: left(self.ends),
+                sharing: Sharing::Exclusive,
+            }];
+        };
+        let mut holders: Vec<Holder> = by_id
+            .iter()
+            .map(|(id, share)| Holder {
+                id: id.to_string(),
+                owner: Some(share.owner.to_string()),
+                token: Some(share.token),
+                left: left(share.ends),
+                sharing: Sharing::of(*capacity),
+            })
+            .collect();
+        holders.sort_by_key(|holder| holder.token);
+        holders
+    }
+
     fn is_over(&self) -> bool {
         self.ends.is_some_and(|ends| ends <= Instant::now())
+    }
+
+    /// Forgets the shares that ended. Says whether nobody holds it any more.
+    fn forget_ended(&mut self) -> bool {
+        let now = Instant::now();
+        if let Some(shares) = &mut self.shares
+            && shares.earliest.is_some_and(|earliest| earliest <= now)
+        {
+            shares.by_id.retain(|_, share| share.ends.is_none_or(|ends| ends > now));
+            let ends = shares.by_id.values().map(|share| share.ends);
+            shares.earliest = ends.flatten().min();
+            return shares.by_id.is_empty();
+        }
+        self.is_over()
+    }
+}
+
+impl Shares {
+    /// Whether another may have one.
+    pub fn has_room(&self) -> bool {
+        self.capacity == 0 || self.by_id.len() < self.capacity as usize
     }
 }
 
@@ -175,6 +291,7 @@ impl Queue {
             theirs: None,
             shut: None,
             pause: Duration::ZERO,
+            permits: None,
             ends: Instant::now(),
         }
     }
@@ -187,6 +304,11 @@ impl Queue {
     /// The first waiter after `passed` others, and its process.
     pub fn first(&self, passed: usize) -> Option<(Waiter, Text)> {
         self.waiters.values().nth(passed).cloned()
+    }
+
+    /// Those who wait, in order, with their tickets.
+    pub fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
+        self.waiters.iter().map(|(ticket, (waiter, _))| (*ticket, waiter))
     }
 
     /// Whether a waiter of `process` is in the queue.
@@ -211,4 +333,13 @@ impl Queue {
 /// When something ends that begins now.
 pub fn after(ttl: Duration) -> Option<Instant> {
     Instant::now().checked_add(ttl)
+}
+
+/// Whether `end` is earlier than `other`; `None` is never.
+pub fn is_earlier(end: Option<Instant>, other: Option<Instant>) -> bool {
+    match (end, other) {
+        (Some(end), Some(other)) => end < other,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
 }

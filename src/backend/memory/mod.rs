@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{Acquired, Backend, Beat, Holder, Message, Messages, Mode, Released, Text, Waiter};
+use super::{
+    Acquired, Backend, Beat, Holder, Listing, Message, Messages, Mode, Released, Text, Waiter,
+};
 use crate::error::Result;
 use crate::id;
 
@@ -50,7 +52,7 @@ impl Memory {
 
     /// One user of the store, with waiters of its own: what a process is to Redis.
     pub fn client(self: Arc<Self>) -> Client {
-        Client { memory: self, process: id::unique() }
+        Client { memory: self, process: id::process() }
     }
 
     /// Lets a version-2 process try to take `key`: it does not know of the queue, and its lock does
@@ -62,6 +64,11 @@ impl Memory {
     /// Lets a version-2 process release `key`.
     pub fn release_as_version_2(&self, key: &Text, id: &Text) -> bool {
         lock(&self.locks).free(key, id)
+    }
+
+    /// Ends the lock of `key`, as its time to live does.
+    pub fn expire(&self, key: &Text) {
+        lock(&self.locks).expire(key);
     }
 
     /// Forgets everything, as `FLUSHALL` does.
@@ -103,7 +110,27 @@ impl Drop for Client {
 
 impl Backend for Client {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
-        Ok(self.step(|step| step.acquire(key, waiter, wait)))
+        self.step(|step| step.acquire(key, waiter, wait))
+    }
+
+    async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
+        Ok(self.step(|step| step.steal(key, waiter)))
+    }
+
+    async fn force(&self, key: &Text) -> Result<Released> {
+        Ok(self.step(|step| step.force(key)))
+    }
+
+    async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
+        Ok(self.step(|step| step.locks.names(prefix)))
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        Ok(self.step(|step| keys.iter().map(|key| step.list(key)).collect()))
+    }
+
+    fn process(&self) -> &Text {
+        &self.process
     }
 
     async fn release(&self, key: &Text, id: &Text) -> Result<Released> {
@@ -144,12 +171,13 @@ impl Backend for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Sharing;
     use tokio::time::advance;
 
     const TTL: Duration = Duration::from_secs(30);
 
     fn waiter(id: &str, ttl: Duration) -> Waiter {
-        Waiter { id: id.into(), owner: "".into(), ttl }
+        Waiter { id: id.into(), owner: "".into(), ttl, sharing: Sharing::Exclusive }
     }
 
     async fn takes(client: &Client, key: &str, id: &str, ttl: Duration) -> bool {

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::locks::{Entry, Lock, Locks, Queue, after};
-use crate::backend::{Acquired, Beat, CLAIM, Handed, Held, Message, Released, Text, View, Waiter};
+use super::locks::{Entry, Lock, Locks, Queue, Shares, after, is_earlier};
+use crate::backend::{
+    Acquired, Beat, CLAIM, Handed, Held, Listing, Message, Queued, Released, Sharing, Text, View,
+    Waiter,
+};
 use crate::error::{Error, Result};
+use crate::id;
 
 const ALIVE: Duration = Duration::from_secs(3);
 const KEPT: Duration = Duration::from_secs(10);
@@ -26,38 +30,90 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Takes the lock, renews it, or joins the queue.
-    pub fn acquire(&mut self, key: &Text, waiter: &Waiter, wait: bool) -> Acquired {
+    /// Takes the lock or a share of it, renews it, or joins the queue.
+    pub fn acquire(&mut self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let entry = self.locks.entry(key);
         if entry.lock.is_none() && entry.queue.is_none() {
-            return self.take(key, waiter);
+            return Ok(self.take(key, waiter));
         }
-        if let Some(lock) = &mut entry.lock
-            && lock.id == waiter.id
+        let asked = waiter.sharing.capacity();
+        if let Some(held) = self.renew(key, waiter) {
+            return Ok(held);
+        }
+        let Entry { lock, queue } = self.locks.entry(key);
+        if let (Some(asked), Some(lock)) = (asked, lock)
+            && let Some(shares) = &lock.shares
         {
-            lock.ends = after(waiter.ttl);
-            let token = lock.token;
-            return Acquired::Held(Some(token.unwrap_or_else(|| self.locks.next_number())));
+            must_agree(asked, shares.capacity)?;
+            if shares.has_room() && queue.as_ref().is_none_or(Queue::is_empty) {
+                return Ok(self.share(key, waiter));
+            }
         }
-        if !wait && entry.lock.is_some() {
-            return Acquired::Taken;
+        let Entry { lock, queue } = self.locks.entry(key);
+        if !wait && lock.is_some() {
+            return Ok(Acquired::Taken);
         }
         if wait {
+            if let (Some(asked @ 1..), Some(queue)) = (asked, queue)
+                && let Some(permits) = queue.permits
+            {
+                must_agree(asked, permits)?;
+            }
             self.join(key, waiter);
         }
-        let held = self.mend_if_free(key);
-        match &held {
-            Held::Ours(handed) if handed.id == waiter.id => Acquired::Held(Some(handed.token)),
-            Held::Free if !wait => self.take(key, waiter),
-            _ => Acquired::Waits(self.view(key, held)),
+        let held = self.mend(key, &waiter.id);
+        if held == Held::Free && !wait {
+            return Ok(self.take(key, waiter));
         }
+        let view = self.view(key, &waiter.id, held);
+        Ok(match view.held {
+            Held::Ours(handed) if handed.id == waiter.id => Acquired::Held(Some(handed.token)),
+            _ => Acquired::Waits(view),
+        })
     }
 
-    /// Frees the lock for the first who waits.
+    /// Takes the lock from whoever holds it.
+    pub fn steal(&mut self, key: &Text, waiter: &Waiter) -> Acquired {
+        if let Some(held) = self.renew(key, waiter) {
+            return held;
+        }
+        let victims = self.take_away(key);
+        let queue = &mut self.locks.entry(key).queue;
+        let queued = queue.as_ref().is_some_and(|queue| !queue.is_empty()).then_some(1);
+        if let Some(queue) = queue
+            && queued.is_some()
+        {
+            (queue.window, queue.theirs) = (None, None);
+        }
+        let token = self.locks.next_number();
+        let lock = Lock::held_by(waiter, token, queued, waiter.ttl);
+        self.locks.entry(key).lock = Some(lock);
+        self.tell_lost(victims);
+        Acquired::Held(Some(token))
+    }
+
+    /// Frees the lock, whoever holds it, for the first who waits.
+    pub fn force(&mut self, key: &Text) -> Released {
+        let Entry { lock, queue } = self.locks.entry(key);
+        let queued = lock.as_ref().map(|lock| lock.queued.unwrap_or(0));
+        let somebody_waits = queue.as_ref().is_some_and(|queue| !queue.is_empty());
+        let victims = self.take_away(key);
+        self.locks.next_number();
+        let released = match queued {
+            None => Released::No,
+            Some(queued) if somebody_waits => self.hand_on(key, queued),
+            Some(_) => Released::Yes,
+        };
+        self.tell_lost(victims);
+        self.locks.tidy(key);
+        released
+    }
+
+    /// Frees the lock, or the share, for the first who waits.
     pub fn release(&mut self, key: &Text, id: &Text) -> Released {
         let entry = self.locks.entry(key);
-        let released = match entry.lock.take_if(|lock| lock.id == *id) {
-            None => Released::No,
+        let released = match entry.lock.take_if(|lock| lock.shares.is_none() && lock.id == *id) {
+            None => self.release_share(key, id),
             Some(Lock { queued: None, .. }) => Released::Yes,
             Some(Lock { queued: Some(queued), .. }) => self.hand_on(key, queued),
         };
@@ -65,11 +121,33 @@ impl Step<'_> {
         released
     }
 
-    /// Sets the remaining time of the lock.
+    fn release_share(&mut self, key: &Text, id: &Text) -> Released {
+        let slot = &mut self.locks.entry(key).lock;
+        let Some(Lock { shares: Some(shares), queued, .. }) = slot else { return Released::No };
+        if shares.by_id.remove(id).is_none() {
+            return Released::No;
+        }
+        let (queued, capacity) = (*queued, shares.capacity);
+        if shares.by_id.is_empty() {
+            *slot = None;
+            return queued.map_or(Released::Yes, |queued| self.hand_on(key, queued));
+        }
+        match queued {
+            Some(queued) if capacity > 0 => {
+                released(self.promote(key, queued, Some(capacity), |_, _| true).1)
+            }
+            _ => Released::Yes,
+        }
+    }
+
+    /// Sets the remaining time of the lock, or of the share.
     pub fn extend(&mut self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
-        let entry = self.locks.entry(key);
-        let Some(lock) = entry.lock.as_mut().filter(|lock| lock.id == *id) else {
-            return Ok(Released::No);
+        let Some(lock) = &mut self.locks.entry(key).lock else { return Ok(Released::No) };
+        let share = lock.shares.as_ref().map(|shares| shares.by_id.get(id));
+        let before = match share {
+            None if lock.id == *id => lock.ends,
+            Some(Some(share)) => share.ends,
+            _ => return Ok(Released::No),
         };
         if milliseconds.fract() != 0.0 || milliseconds.abs() > i64::MAX as f64 {
             return Err(Error::Redis {
@@ -80,9 +158,16 @@ impl Step<'_> {
         if milliseconds <= 0.0 {
             return Ok(self.release(key, id));
         }
-        let before = lock.ends;
-        lock.ends = after(Duration::from_millis(milliseconds as u64));
-        if lock.queued.is_some() && is_earlier(lock.ends, before) {
+        let ttl = Duration::from_millis(milliseconds as u64);
+        match share.flatten() {
+            None => lock.ends = after(ttl),
+            Some(share) => {
+                let (token, owner) = (share.token, share.owner.clone());
+                let sharing = Sharing::Shared;
+                lock.write_share(&Waiter { id: id.clone(), owner, ttl, sharing }, token, ttl);
+            }
+        }
+        if lock.queued.is_some() && is_earlier(after(ttl), before) {
             self.tell_first(key);
         }
         Ok(Released::Yes)
@@ -106,7 +191,7 @@ impl Step<'_> {
         let queued = entry.queue.as_ref().is_some_and(|queue| {
             queue.alive.contains_key(self.process) && queue.has(first, self.process)
         });
-        let known = queued || entry.lock.as_ref().is_some_and(|lock| lock.id == first.id);
+        let known = queued || entry.lock.as_ref().is_some_and(|lock| has(lock, &first.id));
         if known {
             self.keep(key);
         }
@@ -118,26 +203,89 @@ impl Step<'_> {
             }
             _ => {}
         }
-        let held = self.mend_if_free(key);
-        let view = self.view(key, held);
+        let held = self.mend(key, &first.id);
+        let view = self.view(key, &first.id, held);
         self.locks.tidy(key);
         if known { Beat::Known(view) } else { Beat::Lost(view) }
     }
 
+    /// Who holds each of the keys, and who waits.
+    pub fn list(&mut self, key: &Text) -> Listing {
+        let time = self.locks.time();
+        let Entry { lock, queue } = self.locks.entry(key);
+        let holders = lock.as_ref().map(Lock::holders).unwrap_or_default();
+        let waiters = queue.iter().flat_map(Queue::waiters);
+        let waiters = waiters
+            .map(|(ticket, waiter)| Queued {
+                id: waiter.id.to_string(),
+                owner: waiter.owner.to_string(),
+                sharing: waiter.sharing,
+                waited: time.saturating_sub(Duration::from_micros(ticket)),
+            })
+            .collect();
+        let listing = Listing { key: key.clone(), holders, waiters };
+        self.locks.tidy(key);
+        listing
+    }
+
+    /// The same once more: a repeated call, a lost reply or message.
+    fn renew(&mut self, key: &Text, waiter: &Waiter) -> Option<Acquired> {
+        let lock = self.locks.entry(key).lock.as_mut()?;
+        if !has(lock, &waiter.id) {
+            return None;
+        }
+        let share = lock.shares.as_ref().and_then(|shares| shares.by_id.get(&waiter.id));
+        let token = match share.map(|share| share.token) {
+            Some(token) => {
+                lock.write_share(waiter, token, waiter.ttl);
+                Some(token)
+            }
+            None => {
+                lock.ends = after(waiter.ttl);
+                lock.token
+            }
+        };
+        Some(Acquired::Held(Some(token.unwrap_or_else(|| self.locks.next_number()))))
+    }
+
     fn take(&mut self, key: &Text, waiter: &Waiter) -> Acquired {
         let token = self.locks.next_number();
-        self.locks.entry(key).lock = Some(held_by(waiter, token, None, waiter.ttl));
+        self.locks.entry(key).lock = Some(Lock::held_by(waiter, token, None, waiter.ttl));
         Acquired::Held(Some(token))
+    }
+
+    fn share(&mut self, key: &Text, waiter: &Waiter) -> Acquired {
+        let token = self.locks.next_number();
+        if let Some(lock) = &mut self.locks.entry(key).lock {
+            lock.write_share(waiter, token, waiter.ttl);
+        }
+        Acquired::Held(Some(token))
+    }
+
+    /// Those who had the lock.
+    fn take_away(&mut self, key: &Text) -> Vec<Text> {
+        let lock = self.locks.entry(key).lock.take();
+        let ids = lock.iter().flat_map(Lock::holders).map(|holder| holder.id.into());
+        ids.collect()
+    }
+
+    fn tell_lost(&self, victims: Vec<Text>) {
+        for id in victims {
+            (self.tell)(&id::process_of(&id).into(), Message::Lost(id));
+        }
     }
 
     fn join(&mut self, key: &Text, waiter: &Waiter) {
         self.keep(key);
         let number = self.locks.next_number();
         let entry = self.locks.entry(key);
-        if let Some(queue) = &mut entry.queue
-            && !queue.has(waiter, self.process)
-        {
-            queue.add(number, waiter.clone(), self.process.clone());
+        if let Some(queue) = &mut entry.queue {
+            if let Some(permits @ 1..) = waiter.sharing.capacity() {
+                queue.permits = Some(permits);
+            }
+            if !queue.has(waiter, self.process) {
+                queue.add(number, waiter.clone(), self.process.clone());
+            }
         }
         match (&mut entry.lock, &mut entry.queue) {
             (Some(Lock { token: None, .. }), Some(queue)) => met_version_2(queue, DELAY),
@@ -161,7 +309,7 @@ impl Step<'_> {
         queue.ends = now + KEPT;
     }
 
-    /// The lock was let go: the first waiter gets it, unless it is the turn of version-2 processes.
+    /// The lock was let go: the first waiters get it, unless it is the turn of version-2 processes.
     fn hand_on(&mut self, key: &Text, mut queued: u64) -> Released {
         if queued >= TURNS {
             queued = 0;
@@ -175,25 +323,28 @@ impl Step<'_> {
                 return Released::Yes;
             }
         }
-        match self.promote(key, queued + 1) {
-            Some((handed, true)) => Released::HandedOn(handed),
-            Some((_, false)) => Released::Yes,
-            None => {
-                tidy(&mut self.locks.entry(key).queue);
-                Released::Yes
-            }
+        let (granted, handed) = self.promote(key, queued + 1, None, |_, _| true);
+        if !granted {
+            tidy(&mut self.locks.entry(key).queue);
         }
+        released(handed)
     }
 
-    /// Who holds the lock, after it was handed on if it was free with a queue before it.
-    fn mend_if_free(&mut self, key: &Text) -> Held {
+    /// Who holds the lock, after it was handed on if it was free with a queue before it, or if there
+    /// was room for another share. Who asks, as `id`, learns from the answer what it was given.
+    fn mend(&mut self, key: &Text, id: &Text) -> Held {
         let now = Instant::now();
         let Entry { lock, queue } = self.locks.entry(key);
         if let Some(lock) = lock {
-            return match lock.token {
-                Some(token) => Held::Ours(Handed { id: lock.id.clone(), token }),
-                None => Held::Foreign,
-            };
+            let Some(token) = lock.token else { return Held::Foreign };
+            let held = Held::Ours(Handed { id: lock.id.clone(), token });
+            if let (Some(shares), Some(queued)) = (&lock.shares, lock.queued)
+                && shares.has_room()
+            {
+                let capacity = shares.capacity;
+                self.promote(key, queued, Some(capacity), |other, _| other == id);
+            }
+            return held;
         }
         let Some(queue) = queue else { return Held::Free };
         if queue.window.is_some_and(|until| until > now) {
@@ -207,36 +358,71 @@ impl Step<'_> {
             }
             queue.shut = Some(now + pause);
         }
-        match self.promote(key, 1) {
-            Some((handed, _)) => Held::Ours(handed),
-            None => Held::Free,
+        let knows = |other: &Text, sharing: Sharing| other == id || sharing == Sharing::Exclusive;
+        let (granted, _) = self.promote(key, 1, None, knows);
+        match &self.locks.entry(key).lock {
+            Some(Lock { id, token: Some(token), .. }) if granted => {
+                Held::Ours(Handed { id: id.clone(), token: *token })
+            }
+            _ => Held::Free,
         }
     }
 
-    /// Gives the lock to the first waiter whose process is alive and hears of it. Says whether that
-    /// is this one.
-    fn promote(&mut self, key: &Text, queued: u64) -> Option<(Handed, bool)> {
-        let mut passed = 0;
-        let (token, time) = (self.locks.next_number(), self.locks.time());
+    /// Gives the lock, which is free or if `capacity` is given shared with room for more, to the first
+    /// waiters whose processes are alive and hear of it; those of this process that `knows` accepts
+    /// need no message. Says whether anybody got it, and those who were told nothing.
+    fn promote(
+        &mut self,
+        key: &Text,
+        queued: u64,
+        mut capacity: Option<u32>,
+        knows: impl Fn(&Text, Sharing) -> bool,
+    ) -> (bool, Vec<Handed>) {
+        let (mut passed, mut granted, mut handed) = (0, false, Vec::new());
+        let time = self.locks.time();
         for _ in 0..MOST {
-            let queue = self.locks.entry(key).queue.as_mut()?;
-            let (waiter, process) = queue.first(passed)?;
+            let token = self.locks.next_number();
+            let Entry { lock, queue } = self.locks.entry(key);
+            let Some(queue) = queue else { break };
+            let Some((waiter, process)) = queue.first(passed) else { break };
+            if capacity.is_some() {
+                let shares = lock.as_ref().and_then(|lock| lock.shares.as_ref());
+                let has_room = shares.is_some_and(Shares::has_room);
+                if waiter.sharing.capacity() != capacity || !has_room {
+                    break;
+                }
+            }
             let here = process == *self.process;
-            let handed = Handed { id: waiter.id.clone(), token };
             if !here && queue.alive.get(&process).is_none_or(|until| *until <= Instant::now()) {
                 queue.remove(&waiter);
                 queue.alive.remove(&process);
-            } else if here || (self.tell)(&process, Message::Granted(handed.clone(), time)) {
-                queue.remove(&waiter);
-                let ttl = if here { waiter.ttl } else { waiter.ttl.min(CLAIM) };
-                let lock = held_by(&waiter, token, Some(queued), ttl);
-                self.locks.entry(key).lock = Some(lock);
-                return Some((handed, here));
-            } else {
+                continue;
+            }
+            let here = here && knows(&waiter.id, waiter.sharing);
+            let given = Handed { id: waiter.id.clone(), token };
+            if !here && !(self.tell)(&process, Message::Granted(given.clone(), time)) {
                 passed += 1;
+                // It was written down before it was told, and is taken back.
+                if let (Some(lock), Some(_)) = (lock, capacity) {
+                    lock.write_share(&waiter, token, waiter.ttl.min(CLAIM));
+                    lock.take_back(&waiter.id);
+                }
+                continue;
+            }
+            queue.remove(&waiter);
+            let ttl = if here { waiter.ttl } else { waiter.ttl.min(CLAIM) };
+            match lock {
+                Some(lock) if capacity.is_some() => lock.write_share(&waiter, token, ttl),
+                _ => *lock = Some(Lock::held_by(&waiter, token, Some(queued), ttl)),
+            }
+            handed.extend(here.then_some(given));
+            granted = true;
+            capacity = waiter.sharing.capacity();
+            if capacity.is_none() {
+                break;
             }
         }
-        None
+        (granted, handed)
     }
 
     fn tell_first(&mut self, key: &Text) {
@@ -247,15 +433,50 @@ impl Step<'_> {
         }
     }
 
-    fn view(&mut self, key: &Text, held: Held) -> View {
+    /// What the process of `id` is told. Of a lock that is shared: its own share, or when another may
+    /// be had.
+    fn view(&mut self, key: &Text, id: &Text, held: Held) -> View {
         let at = self.locks.time();
+        let left = |ends: Option<Instant>| ends.map(|ends| ends - Instant::now());
         let Entry { lock, queue } = self.locks.entry(key);
-        let ends = match (&held, lock, queue) {
-            (Held::Window, _, Some(queue)) => queue.window,
-            (_, Some(lock), _) => lock.ends,
-            _ => None,
+        let Some(Lock { shares: Some(shares), ends, .. }) = lock else {
+            let ends = match (&held, lock, queue) {
+                (Held::Window, _, Some(queue)) => queue.window,
+                (_, Some(lock), _) => lock.ends,
+                _ => None,
+            };
+            return View { held, left: left(ends), at };
         };
-        View { held, left: ends.map(|ends| ends - Instant::now()), at }
+        let (held, ends) = match shares.by_id.get(id) {
+            Some(share) => (Held::Ours(Handed { id: id.clone(), token: share.token }), share.ends),
+            None if shares.capacity > 0 => (Held::Shared, shares.earliest),
+            None => (Held::Shared, *ends),
+        };
+        View { held, left: left(ends), at }
+    }
+}
+
+/// What a step that lets go of a lock answers.
+fn released(handed: Vec<Handed>) -> Released {
+    match handed.is_empty() {
+        true => Released::Yes,
+        false => Released::HandedOn(handed),
+    }
+}
+
+/// Whether `id` holds the lock, or a share of it.
+fn has(lock: &Lock, id: &Text) -> bool {
+    match &lock.shares {
+        Some(shares) => shares.by_id.contains_key(id),
+        None => lock.id == *id,
+    }
+}
+
+/// Those who share a lock must agree on how many may.
+fn must_agree(capacity: u32, other: u32) -> Result<()> {
+    match capacity == other {
+        true => Ok(()),
+        false => Err(Error::Permits(Sharing::of(other))),
     }
 }
 
@@ -283,18 +504,4 @@ fn met_version_2(queue: &mut Queue, delay: Duration) {
     queue.window = None;
     queue.shut = None;
     queue.pause = Duration::ZERO;
-}
-
-fn held_by(waiter: &Waiter, token: u64, queued: Option<u64>, ttl: Duration) -> Lock {
-    let Waiter { id, owner, .. } = waiter.clone();
-    Lock { id, owner, token: Some(token), queued, ends: after(ttl) }
-}
-
-/// Whether `end` is earlier than `other`; `None` is never.
-fn is_earlier(end: Option<Instant>, other: Option<Instant>) -> bool {
-    match (end, other) {
-        (Some(end), Some(other)) => end < other,
-        (Some(_), None) => true,
-        (None, _) => false,
-    }
 }

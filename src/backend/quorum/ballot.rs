@@ -158,8 +158,10 @@ fn cause(error: &Error) -> Option<&Cause> {
         | Error::Refused(cause)
         | Error::Unsupported(cause)
         | Error::NotReplicated { cause, .. } => Some(cause),
-        Error::Redis { .. } | Error::Credentials { .. } | Error::Closed | Error::Settings(_) => {
-            None
-        }
+        Error::Redis { .. }
+        | Error::Credentials { .. }
+        | Error::Permits(_)
+        | Error::Closed
+        | Error::Settings(_) => None,
     }
 }

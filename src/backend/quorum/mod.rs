@@ -7,15 +7,17 @@
 //! who is first, and there are no tokens, since the stores' counters know nothing of each other.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Acquired, Backend, Beat, Holder, Messages, Mode, Released, Settings as OfOne, Store, Text,
-    Waiter,
+    Acquired, Backend, Beat, Holder, Listing, Messages, Mode, Released, Settings as OfOne, Sharing,
+    Store, Text, Waiter,
 };
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
+use crate::id;
 
 mod attempt;
 mod ballot;
@@ -51,6 +53,7 @@ pub struct Settings {
 pub struct Quorum<B: Backend> {
     members: Arc<[Arc<Member<B>>]>,
     node_timeout: Duration,
+    process: Text,
 }
 
 impl Quorum<Store> {
@@ -66,7 +69,7 @@ impl<B: Backend> Quorum<B> {
     /// Locks held with a majority of `members`, which have names for people to read.
     pub fn new(members: Vec<(Text, B)>, node_timeout: Duration) -> Self {
         let members = members.into_iter().map(|(name, store)| Arc::new(Member::new(name, store)));
-        Quorum { members: members.collect(), node_timeout }
+        Quorum { members: members.collect(), node_timeout, process: id::process() }
     }
 
     fn ask<T, F>(&self, limit: Duration, step: impl Fn(Arc<Member<B>>) -> F) -> Round<B, T>
@@ -118,6 +121,9 @@ impl<B: Backend> Quorum<B> {
 
 impl<B: Backend> Backend for Quorum<B> {
     async fn acquire(&self, key: &Text, waiter: &Waiter, _wait: bool) -> Result<Acquired> {
+        if waiter.sharing != Sharing::Exclusive {
+            return Err(unsupported());
+        }
         let limit = self.node_timeout.min(waiter.ttl / SHARE_OF_TTL);
         let round = self.ask(limit, |member| {
             let (key, waiter) = (key.clone(), waiter.clone());
@@ -133,6 +139,45 @@ impl<B: Backend> Backend for Quorum<B> {
                 Ok(None) | Err(_) => Ok(Acquired::Tie),
             },
         }
+    }
+
+    async fn steal(&self, _key: &Text, _waiter: &Waiter) -> Result<Acquired> {
+        Err(unsupported())
+    }
+
+    async fn force(&self, _key: &Text) -> Result<Released> {
+        Err(unsupported())
+    }
+
+    async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
+        let mut round = self.ask(self.node_timeout, |member| {
+            let prefix = Text::from(prefix);
+            async move { member.ask(member.store().names(&prefix)).await }
+        });
+        let mut ballot = Ballot::new(self.members.len());
+        let mut all = BTreeSet::new();
+        while let Some((number, answer)) = round.next().await {
+            let answered = answer.as_ref().map(|_| true).map_err(Clone::clone);
+            ballot.count(self.members[number].name(), answered);
+            all.extend(answer.into_iter().flatten());
+        }
+        match ballot.verdict() {
+            Some(Verdict::Yes) => Ok(all.into_iter().collect()),
+            _ => Err(ballot.error(usize::MAX)),
+        }
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        let mut listings = Vec::with_capacity(keys.len());
+        for key in keys {
+            let holders = self.read(key).await?.into_iter().collect();
+            listings.push(Listing { key: key.clone(), holders, waiters: Vec::new() });
+        }
+        Ok(listings)
+    }
+
+    fn process(&self) -> &Text {
+        &self.process
     }
 
     async fn release(&self, key: &Text, id: &Text) -> Result<Released> {
@@ -192,7 +237,8 @@ impl<B: Backend> Backend for Quorum<B> {
                 () => continue,
             };
             round.leave(|_, _| {});
-            return Ok(held.map(|(holder, _)| holder));
+            // Their counters know nothing of each other.
+            return Ok(held.map(|(holder, _)| Holder { token: None, ..holder }));
         }
         round.leave(|_, _| {});
         Err(ballot.error(usize::MAX))
@@ -232,4 +278,8 @@ impl<B: Backend> Backend for Quorum<B> {
     fn undoes_attempts(&self) -> bool {
         true
     }
+}
+
+fn unsupported() -> Error {
+    Error::Unsupported(Cause::new(NO_QUEUE))
 }

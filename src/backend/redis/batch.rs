@@ -20,9 +20,19 @@ pub struct Pending {
     pub answer: oneshot::Sender<Result<Value>>,
 }
 
+impl Pending {
+    fn is_alone(&self) -> bool {
+        matches!(self.step.action, Action::Alone(_))
+    }
+}
+
 /// The steps of one command.
 #[derive(Debug)]
-pub struct Batch(Vec<Pending>);
+pub struct Batch {
+    steps: Vec<Pending>,
+    /// It went as a command that is no script, whose reply is the one answer.
+    is_alone: bool,
+}
 
 /// What the reply to a batch comes to, besides answers.
 #[derive(Debug, Default)]
@@ -43,26 +53,34 @@ impl Batch {
         if is_in_cluster {
             // Steps of the same key stay in order.
             steps.sort_by_key(route);
-        } else if steps.len() <= MOST_IN_A_SCRIPT {
-            return if steps.is_empty() { Vec::new() } else { vec![Batch(steps)] };
+        } else if steps.len() <= MOST_IN_A_SCRIPT
+            && (steps.len() == 1 || !steps.iter().any(Pending::is_alone))
+        {
+            return if steps.is_empty() { Vec::new() } else { vec![Batch::from(steps)] };
         }
         let mut batches: Vec<Batch> = Vec::with_capacity(steps.len().div_ceil(MOST_IN_A_SCRIPT));
         for pending in steps {
             match batches.last_mut() {
-                Some(last) if last.takes(&pending) => last.0.push(pending),
-                _ => batches.push(Batch(vec![pending])),
+                Some(last) if last.takes(&pending) => last.steps.push(pending),
+                _ => batches.push(Batch::from(vec![pending])),
             }
         }
         batches
     }
 
+    fn from(steps: Vec<Pending>) -> Self {
+        Batch { steps, is_alone: false }
+    }
+
     /// Whether there is room, and the step goes the same way.
     fn takes(&self, pending: &Pending) -> bool {
-        self.0.len() < MOST_IN_A_SCRIPT && self.route() == pending.step.route
+        // The first tells: what is alone has no other beside it.
+        let is_alone = pending.is_alone() || self.steps.first().is_some_and(Pending::is_alone);
+        self.steps.len() < MOST_IN_A_SCRIPT && !is_alone && self.route() == pending.step.route
     }
 
     fn route(&self) -> Option<Route> {
-        self.0.first().and_then(|pending| pending.step.route)
+        self.steps.first().and_then(|pending| pending.step.route)
     }
 
     /// Whether the server has to be told that it is named for this command alone.
@@ -71,10 +89,18 @@ impl Batch {
     }
 
     /// The command, as `dialect` says.
-    pub fn command(&self, dialect: Dialect<'_>) -> Cmd {
-        match self.lone_look() {
-            Some(key) => script::look(key),
-            None => script::command(self.0.iter().map(|one| &one.step), dialect),
+    pub fn command(&mut self, dialect: Dialect<'_>) -> Cmd {
+        self.is_alone = true;
+        match &*self.steps {
+            [Pending { step: Step { action: Action::Alone(command), .. }, .. }] => command.clone(),
+            // Looking who holds it takes no more rights than version 2 needed.
+            [Pending { step: Step { key, action: Action::Read, .. }, .. }] if !dialect.queue => {
+                script::look(key)
+            }
+            steps => {
+                self.is_alone = false;
+                script::command(steps.iter().map(|one| &one.step), dialect)
+            }
         }
     }
 
@@ -83,16 +109,16 @@ impl Batch {
     /// `proven`: why what it grants does not count, if it does not.
     pub fn settle(self, reply: Value, in_full: bool, moves: bool, proven: &Result<()>) -> Settled {
         let mut settled = Settled::default();
-        if self.lone_look().is_some() {
+        if self.is_alone {
             let answer = step::reply(reply).map_err(unsupported);
             settled.is_replica = self.hand_out(vec![answer], moves, proven);
             return settled;
         }
-        match step::answers(reply, self.0.len()) {
+        match step::answers(reply, self.steps.len()) {
             Ok(answers) => settled.is_replica = self.hand_out(answers, moves, proven),
             // It refuses the whole script as it would each step.
             Err(error) if is_of_replica(&error) => {
-                let answers = vec![Err(error); self.0.len()];
+                let answers = vec![Err(error); self.steps.len()];
                 settled.is_replica = self.hand_out(answers, moves, proven);
             }
             // The server knows the script once it was sent in full.
@@ -111,51 +137,44 @@ impl Batch {
             Err(error) if error.is_of_whole_slot() => self.fail(&error),
             // One key the user must not touch is no reason to refuse the others, nor is one that is
             // not there while its slot is being moved.
-            Err(Error::Redis { message, .. }) if self.0.len() > 1 && !is_unknown(&message) => {
-                settled.again.extend(self.0.into_iter().map(|one| Batch(vec![one])));
+            Err(Error::Redis { message, .. }) if self.steps.len() > 1 && !is_unknown(&message) => {
+                let one_by_one = self.steps.into_iter().map(|one| Batch::from(vec![one]));
+                settled.again.extend(one_by_one);
             }
             Err(error) => self.fail(&unsupported(error)),
         }
         // What was given up meanwhile has been undone already: it must not happen after that.
         for batch in &mut settled.again {
-            batch.0.retain(|pending| !pending.answer.is_closed());
+            batch.steps.retain(|pending| !pending.answer.is_closed());
         }
-        settled.again.retain(|batch| !batch.0.is_empty());
+        settled.again.retain(|batch| !batch.steps.is_empty());
         settled
     }
 
     /// Tells all callers the same error.
     pub fn fail(self, error: &Error) {
-        fail(self.0, error);
+        fail(self.steps, error);
     }
 
     /// Whether a step of the lock with this id is among them.
     pub fn concerns(&self, id: &str) -> bool {
-        self.0.iter().any(|pending| pending.step.concerns(id))
+        self.steps.iter().any(|pending| pending.step.concerns(id))
     }
 
     /// Whether somebody waits.
     pub fn waits(&self) -> bool {
-        self.0.iter().any(|pending| pending.step.waits())
+        self.steps.iter().any(|pending| pending.step.waits())
     }
 
     /// Whether a step may let its caller believe in a lock.
     pub fn grants(&self) -> bool {
-        self.0.iter().any(|pending| pending.step.grants())
-    }
-
-    /// The key of a batch that only looks who holds it, which takes no script.
-    fn lone_look(&self) -> Option<&str> {
-        match &*self.0 {
-            [Pending { step: Step { key, action: Action::Read, .. }, .. }] => Some(key),
-            _ => None,
-        }
+        self.steps.iter().any(|pending| pending.step.grants())
     }
 
     /// Says whether the server is a replica.
     fn hand_out(self, answers: Vec<Result<Value>>, moves: bool, proven: &Result<()>) -> bool {
         let mut is_replica = false;
-        for (pending, mut answer) in self.0.into_iter().zip(answers) {
+        for (pending, mut answer) in self.steps.into_iter().zip(answers) {
             if let (Ok(value), Err(error)) = (&answer, proven)
                 && pending.step.has_granted(value)
             {

@@ -183,7 +183,7 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
     let mut asks = batches.iter().any(Batch::waits) && opener.server().asks_for_version_2();
     while !batches.is_empty() {
         let mut pipeline = redis::Pipeline::with_capacity(batches.len());
-        for batch in &batches {
+        for batch in &mut batches {
             if batch.is_asking() {
                 pipeline.cmd("ASKING");
             }

@@ -62,6 +62,7 @@ fn understand(payload: &[u8]) -> Option<Message> {
             Some(Message::Granted(handed, Duration::from_millis(at.parse().ok()?)))
         }
         "look" => Some(Message::Look(rest.into())),
+        "lost" => Some(Message::Lost(rest.into())),
         _ => None,
     }
 }

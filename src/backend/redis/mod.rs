@@ -1,13 +1,15 @@
 //! The steps in Redis: scripts over a connection to each server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Value;
 
-use super::{Acquired, Backend, Beat, Holder, Messages, Mode, Released, Text, Waiter};
+use super::{Acquired, Backend, Beat, Holder, Listing, Messages, Mode, Released, Text, Waiter};
 use crate::clock::Moment;
-use crate::error::Result;
+use crate::error::{Cause, Error, Result};
+use crate::key;
 
 mod batch;
 pub mod cluster;
@@ -73,14 +75,78 @@ impl Redis<Cluster> {
 
 impl<S: Servers> Redis<S> {
     async fn ask(&self, key: &Text, action: Action) -> Result<Value> {
-        self.servers.ask(Step { key: key.clone(), action, route: None }).await
+        self.servers.ask(Step::new(key.clone(), action)).await
+    }
+
+    /// The same for what may take a queue.
+    async fn ask_queue(&self, key: &Text, action: Action) -> Result<Value> {
+        match self.ask(key, action).await {
+            Err(Error::Redis { code, .. }) if code == script::UNSUPPORTED => {
+                let reason = match self.servers.mode().await? {
+                    Mode::Classic(reason) => reason,
+                    Mode::Queue => String::new(),
+                };
+                let message = format!("this takes a queue, and there is none ({reason})");
+                Err(Error::Unsupported(Cause::new(message)))
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl<S: Servers> Redis<S> {
+    /// Where there is no queue: the holders, one after the other.
+    async fn list_classic(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        let mut listings = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.read(key).await {
+                Ok(holder) => {
+                    let holders = holder.into_iter().collect();
+                    listings.push(Listing { key: key.clone(), holders, waiters: Vec::new() });
+                }
+                // Somebody's key with such a name is no lock.
+                Err(Error::Redis { code, .. }) if code == "WRONGTYPE" => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(listings)
     }
 }
 
 impl<S: Servers> Backend for Redis<S> {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let action = Action::Acquire { waiter: waiter.clone(), wait };
-        step::acquired(self.ask(key, action).await?)
+        step::acquired(self.ask_queue(key, action).await?)
+    }
+
+    async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
+        let action = Action::Steal { waiter: waiter.clone() };
+        step::acquired(self.ask_queue(key, action).await?)
+    }
+
+    async fn force(&self, key: &Text) -> Result<Released> {
+        step::released(self.ask_queue(key, Action::Force).await?)
+    }
+
+    async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
+        let found = self.servers.scan(prefix).await?;
+        let mut names: BTreeSet<Text> = found.into_iter().map(Text::from).collect();
+        let queues = self.servers.scan(key::QUEUE).await?;
+        let waited_for = queues.iter().filter_map(|queue| key::lock_of(queue));
+        names.extend(waited_for.filter(|lock| lock.starts_with(prefix)).map(Text::from));
+        Ok(names.into_iter().collect())
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Listing>> {
+        if let Mode::Classic(_) = self.servers.mode().await? {
+            return self.list_classic(keys).await;
+        }
+        let listed = self.servers.list(keys).await?;
+        keys.iter().zip(listed).map(|(key, answer)| step::listing(key.clone(), answer)).collect()
+    }
+
+    fn process(&self) -> &Text {
+        self.servers.process()
     }
 
     async fn release(&self, key: &Text, id: &Text) -> Result<Released> {

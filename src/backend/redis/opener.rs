@@ -57,7 +57,7 @@ impl Opener {
             primary: Primary::new(&settings.target, settings.command_timeout)?,
             reach: Arc::new(Reach::new(settings.target.to_string())),
             settings,
-            process: id::unique(),
+            process: id::process(),
             server: Server::default(),
             not_before: Mutex::new(Instant::now()),
         })

@@ -31,12 +31,15 @@ static QUEUE: LazyLock<Script> = LazyLock::new(|| {
         include_str!("../../lua/extend.lua"),
         include_str!("../../lua/read.lua"),
         "make = function()\nlocal steps = {}\n",
+        include_str!("../../lua/queue/shares.lua"),
         include_str!("../../lua/queue/queue.lua"),
         include_str!("../../lua/queue/acquire.lua"),
         include_str!("../../lua/queue/release.lua"),
         include_str!("../../lua/queue/extend.lua"),
         include_str!("../../lua/queue/abandon.lua"),
         include_str!("../../lua/queue/beat.lua"),
+        include_str!("../../lua/queue/steal.lua"),
+        include_str!("../../lua/queue/list.lua"),
         "return steps\nend\n",
         include_str!("../../lua/batch.lua"),
     ))
@@ -114,6 +117,28 @@ pub fn look(key: &str) -> Cmd {
     let mut command = redis::cmd("HMGET");
     command.arg(key).arg("id").arg("owner");
     command
+}
+
+/// How the script for where there is no queue refuses what takes one.
+pub const UNSUPPORTED: &str = "UNSUPPORTED";
+
+/// The command that goes on from `cursor` through the keys that begin with `prefix`.
+pub fn scan(cursor: &[u8], prefix: &str) -> Cmd {
+    let mut command = redis::cmd("SCAN");
+    command.arg(cursor).arg("MATCH").arg(format!("{}*", escape(prefix))).arg("COUNT").arg(1000);
+    command
+}
+
+/// Makes that a pattern means `text` and nothing else.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 /// The command that carries out `steps`, which in a Cluster all have the same route.

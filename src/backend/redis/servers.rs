@@ -4,15 +4,28 @@ use redis::Value;
 
 use super::connection::Connection;
 use super::messages;
-use super::step::{Action, Step};
-use crate::backend::{Messages, Mode};
+use super::script;
+use super::step::{self, Action, Step};
+use crate::backend::{Messages, Mode, Text};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+
+/// The most keys that are listed at one moment: bounds how long other clients wait for that.
+const MOST_LISTED: usize = 500;
 
 /// What carries the steps of a store.
 pub trait Servers: Send + Sync + 'static {
     /// Sends `step` to the server that has its key, and returns the reply.
     fn ask(&self, step: Step) -> impl Future<Output = Result<Value>> + Send;
+
+    /// The keys that begin with `prefix`.
+    fn scan(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// The answers to [`Action::List`] for `keys`.
+    fn list(&self, keys: &[Text]) -> impl Future<Output = Result<Vec<Value>>> + Send;
+
+    /// [`crate::Backend::process`].
+    fn process(&self) -> &Text;
 
     /// [`crate::Backend::subscribe`].
     fn subscribe(&self) -> impl Future<Output = Result<Messages>> + Send;
@@ -41,13 +54,47 @@ impl Servers for Connection {
         self.ask(step).await.map_err(explain)
     }
 
+    async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
+        let (mut found, mut cursor) = (Vec::new(), b"0".to_vec());
+        loop {
+            let action = Action::Alone(script::scan(&cursor, prefix));
+            let reply = self.ask(Step::new(self.process().clone(), action)).await;
+            let (next, keys) = step::scanned(reply.map_err(explain)?)?;
+            found.extend(keys);
+            if next == b"0" {
+                return Ok(found);
+            }
+            cursor = next;
+        }
+    }
+
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Value>> {
+        let mut listed = Vec::with_capacity(keys.len());
+        for some in keys.chunks(MOST_LISTED) {
+            let steps: Vec<Step> =
+                some.iter().map(|key| Step::new(key.clone(), Action::List)).collect();
+            // Not by its name: this is rare, and need not be repeated.
+            let command = script::command(steps.iter(), self.opener().dialect(true));
+            let step = Step::new(self.process().clone(), Action::Alone(command));
+            let reply = self.ask(step).await.map_err(explain)?;
+            for answer in step::answers(reply, some.len())? {
+                listed.push(answer?);
+            }
+        }
+        Ok(listed)
+    }
+
+    fn process(&self) -> &Text {
+        self.opener().process()
+    }
+
     async fn subscribe(&self) -> Result<Messages> {
         messages::subscribe(self.opener()).await
     }
 
     async fn mode(&self) -> Result<Mode> {
         // Any step connects; whether it is allowed does not matter.
-        let step = Step { key: self.opener().process().clone(), action: Action::Read, route: None };
+        let step = Step::new(self.process().clone(), Action::Read);
         match self.ask(step).await.map_err(explain) {
             Err(Error::Redis { code, .. }) if !is_of_cluster(&code) => {}
             answer => drop(answer?),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use redis::{Cmd, ServerError, Value};
 
-use crate::backend::{Acquired, Beat, Handed, Held, Holder, Released, Text, Token, View, Waiter};
+use crate::backend::{
+    Acquired, Beat, Handed, Held, Holder, Listing, Queued, Released, Sharing, Text, Token, View,
+    Waiter,
+};
 use crate::error::{Error, Result};
 use crate::key::Slot;
 
@@ -64,26 +67,43 @@ pub enum Action {
         /// The time between two tries where nobody tells when the lock is free.
         delay: Duration,
     },
+    /// Take the lock from whoever holds it.
+    Steal {
+        /// Who asks.
+        waiter: Waiter,
+    },
+    /// Take the lock from whoever holds it, for the first who waits.
+    Force,
     /// Look who holds the lock.
     Read,
+    /// Look who holds the lock and who waits.
+    List,
+    /// Not a step, but a command of its own.
+    Alone(Cmd),
 }
 
 impl Step {
+    /// A step on one server.
+    pub fn new(key: Text, action: Action) -> Self {
+        Step { key, action, route: None }
+    }
+
     /// Whether it is about the lock with this id.
     pub fn concerns(&self, lock: &str) -> bool {
         match &self.action {
             Action::Acquire { waiter, .. }
+            | Action::Steal { waiter }
             | Action::Abandon { waiter }
             | Action::Beat { first: waiter, .. } => &*waiter.id == lock,
             Action::Release { id } | Action::Extend { id, .. } => &**id == lock,
-            Action::Read => false,
+            Action::Force | Action::Read | Action::List | Action::Alone(_) => false,
         }
     }
 
     /// Whether it may let its caller believe in a lock.
     pub fn grants(&self) -> bool {
         match &self.action {
-            Action::Acquire { .. } => true,
+            Action::Acquire { .. } | Action::Steal { .. } => true,
             Action::Extend { milliseconds, .. } => !milliseconds.starts_with(['-', '0']),
             _ => false,
         }
@@ -98,10 +118,11 @@ impl Step {
     pub fn size(&self) -> usize {
         let texts = match &self.action {
             Action::Acquire { waiter, .. }
+            | Action::Steal { waiter }
             | Action::Abandon { waiter }
             | Action::Beat { first: waiter, .. } => waiter.id.len() + waiter.owner.len(),
             Action::Release { id } | Action::Extend { id, .. } => id.len(),
-            Action::Read => 0,
+            Action::Force | Action::Read | Action::List | Action::Alone(_) => 0,
         };
         2 * self.key.len() + texts + 80
     }
@@ -128,7 +149,10 @@ impl Step {
             (
                 Action::Acquire { waiter, wait },
                 Action::Acquire { waiter: others, wait: other_waits },
-            ) => (&waiter.owner, waiter.ttl, wait) == (&others.owner, others.ttl, other_waits),
+            ) => {
+                (&waiter.owner, waiter.ttl, waiter.sharing, wait)
+                    == (&others.owner, others.ttl, others.sharing, other_waits)
+            }
             (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
         }
     }
@@ -136,8 +160,8 @@ impl Step {
     /// Appends what a run of `count` steps like this one has in common to the arguments of the script.
     pub fn write_head_to(&self, count: usize, command: &mut Cmd) {
         command.arg(self.name()).arg(count);
-        if let Action::Acquire { waiter: Waiter { owner, ttl, .. }, wait } = &self.action {
-            command.arg(&**owner).arg(milliseconds(*ttl)).arg(u8::from(*wait));
+        if let Action::Acquire { waiter, wait } = &self.action {
+            write_terms(command.arg(&*waiter.owner), waiter).arg(u8::from(*wait));
         }
     }
 
@@ -150,21 +174,27 @@ impl Step {
             Action::Extend { id, milliseconds } => {
                 command.arg(&**id).arg(milliseconds);
             }
-            Action::Abandon { waiter } => {
+            Action::Abandon { waiter } | Action::Steal { waiter } => {
                 write_waiter(command, waiter);
+            }
+            Action::Force => {
+                command.arg("").arg("").arg(0);
             }
             Action::Beat { first, delay } => {
                 write_waiter(command, first).arg(milliseconds(*delay).max(1));
             }
-            Action::Read => {}
+            Action::Read | Action::List | Action::Alone(_) => {}
         }
     }
 
     /// Appends all of it, as the script takes it where there is no queue.
     pub fn write_classic_to(&self, command: &mut Cmd) {
         match &self.action {
-            Action::Acquire { waiter, .. } => {
+            Action::Acquire { waiter, .. } if waiter.sharing == Sharing::Exclusive => {
                 write_waiter(command.arg("acquire"), waiter);
+            }
+            Action::Acquire { .. } | Action::Steal { .. } | Action::Force | Action::List => {
+                command.arg("unsupported");
             }
             Action::Release { id } | Action::Abandon { waiter: Waiter { id, .. } } => {
                 command.arg("release").arg(&**id);
@@ -175,7 +205,7 @@ impl Step {
             Action::Beat { .. } => {
                 command.arg("beat");
             }
-            Action::Read => {
+            Action::Read | Action::Alone(_) => {
                 command.arg("read");
             }
         }
@@ -183,18 +213,32 @@ impl Step {
 
     fn name(&self) -> &'static str {
         match &self.action {
-            Action::Acquire { .. } => "acquire",
+            Action::Acquire { waiter, .. } => match waiter.sharing {
+                Sharing::Exclusive => "acquire",
+                Sharing::Shared | Sharing::Permits(_) => "share",
+            },
+            Action::Steal { .. } | Action::Force => "steal",
+            Action::List => "list",
             Action::Release { .. } => "release",
             Action::Extend { .. } => "extend",
             Action::Abandon { .. } => "abandon",
             Action::Beat { .. } => "beat",
-            Action::Read => "read",
+            Action::Read | Action::Alone(_) => "read",
         }
     }
 }
 
-fn write_waiter<'c>(command: &'c mut Cmd, Waiter { id, owner, ttl }: &Waiter) -> &'c mut Cmd {
-    command.arg(&**id).arg(&**owner).arg(milliseconds(*ttl))
+fn write_waiter<'c>(command: &'c mut Cmd, waiter: &Waiter) -> &'c mut Cmd {
+    write_terms(command.arg(&*waiter.id).arg(&*waiter.owner), waiter)
+}
+
+/// The time to live, and behind a colon how many may hold the lock at once, if it would be shared.
+fn write_terms<'c>(command: &'c mut Cmd, waiter: &Waiter) -> &'c mut Cmd {
+    let ttl = milliseconds(waiter.ttl);
+    match waiter.sharing.capacity() {
+        None => command.arg(ttl),
+        Some(capacity) => command.arg(format!("{ttl}:{capacity}")),
+    }
 }
 
 /// Whole milliseconds, as many as Redis and Lua can count.
@@ -213,7 +257,10 @@ pub fn reply(value: Value) -> Result<Value> {
 /// What the server said no with.
 fn refusal(error: &ServerError) -> Error {
     let message = error.details().unwrap_or_default().to_owned();
-    Error::Redis { code: error.code().to_owned(), message }
+    match error.code() {
+        "PERMITS" => Error::Permits(Sharing::of(message.parse().unwrap_or_default())),
+        code => Error::Redis { code: code.to_owned(), message },
+    }
 }
 
 /// The answers of a batch of `count` steps, each its own.
@@ -243,12 +290,13 @@ pub fn released(value: Value) -> Result<Released> {
     match value {
         Value::Int(0) => Ok(Released::No),
         Value::Int(1) => Ok(Released::Yes),
-        Value::Array(fields) => match fields.as_slice() {
-            [Value::BulkString(id), Value::BulkString(token)] => {
-                Ok(Released::HandedOn(handed(id, token)?))
-            }
-            _ => Err(unexpected(&Value::Array(fields))),
-        },
+        Value::Array(fields) => {
+            let pairs = fields.chunks(2).map(|pair| match pair {
+                [Value::BulkString(id), Value::BulkString(token)] => handed(id, token),
+                _ => Err(unexpected(&Value::Array(pair.to_vec()))),
+            });
+            Ok(Released::HandedOn(pairs.collect::<Result<_>>()?))
+        }
         other => Err(unexpected(&other)),
     }
 }
@@ -277,6 +325,7 @@ fn view(fields: Vec<Value>) -> Result<View> {
         (0, _) => Held::Free,
         (1, Value::BulkString(token)) => Held::Ours(handed(id, token)?),
         (2, _) => Held::Foreign,
+        (4, _) => Held::Shared,
         _ => Held::Window,
     };
     let left = u64::try_from(*left).ok().map(Duration::from_millis);
@@ -295,13 +344,67 @@ fn number(digits: &[u8]) -> Result<Token> {
 /// The answer to [`Action::Read`].
 pub fn holder(value: Value) -> Result<Option<Holder>> {
     match value {
-        Value::Array(fields) if fields.len() == 2 => {
-            let mut fields = fields.into_iter().map(text);
-            let (id, owner) = (fields.next().flatten(), fields.next().flatten());
-            Ok(id.map(|id| Holder { id, owner }))
-        }
+        Value::Array(fields) if fields.len() == 2 || fields.len() == 5 => Ok(holder_of(fields)),
         other => Err(unexpected(&other)),
     }
+}
+
+/// The id, the owner, and where there is a queue the token, the time left and the capacity.
+fn holder_of(fields: Vec<Value>) -> Option<Holder> {
+    let mut fields = fields.into_iter();
+    let id = fields.next().and_then(text)?;
+    let owner = fields.next().and_then(text);
+    let token = fields.next().and_then(text).and_then(|token| token.parse().ok());
+    let left = match fields.next() {
+        Some(Value::Int(left)) => u64::try_from(left).ok().map(Duration::from_millis),
+        _ => None,
+    };
+    Some(Holder { id, owner, token, left, sharing: sharing(fields.next()) })
+}
+
+fn sharing(capacity: Option<Value>) -> Sharing {
+    let capacity = capacity.and_then(text).and_then(|capacity| capacity.parse().ok());
+    capacity.map_or(Sharing::Exclusive, Sharing::of)
+}
+
+/// The answer to [`Action::List`] about `key`.
+pub fn listing(key: Text, value: Value) -> Result<Listing> {
+    let Value::Array(parts) = value else { return Err(unexpected(&value)) };
+    let Ok([Value::Array(holders), Value::Array(waiters)]) = <[Value; 2]>::try_from(parts) else {
+        return Err(unexpected(&Value::Nil));
+    };
+    let row = |value| match value {
+        Value::Array(fields) => fields,
+        _ => Vec::new(),
+    };
+    let holders = holders.into_iter().map(row).filter_map(holder_of).collect();
+    let waiters = waiters.into_iter().map(row).filter_map(queued).collect();
+    Ok(Listing { key, holders, waiters })
+}
+
+/// The id, the owner, the capacity and the time waited.
+fn queued(fields: Vec<Value>) -> Option<Queued> {
+    let mut fields = fields.into_iter();
+    let id = fields.next().and_then(text)?;
+    let owner = fields.next().and_then(text)?;
+    let sharing = sharing(fields.next());
+    let Some(Value::Int(waited)) = fields.next() else { return None };
+    let waited = Duration::from_millis(u64::try_from(waited).unwrap_or_default());
+    Some(Queued { id, owner, sharing, waited })
+}
+
+/// The next cursor and the keys in a reply to `SCAN`.
+pub fn scanned(value: Value) -> Result<(Vec<u8>, Vec<String>)> {
+    let Value::Array(parts) = value else { return Err(unexpected(&value)) };
+    let Ok([Value::BulkString(cursor), Value::Array(keys)]) = <[Value; 2]>::try_from(parts) else {
+        return Err(unexpected(&Value::Nil));
+    };
+    let keys = keys.into_iter().filter_map(|key| match key {
+        // What is no UTF-8 is none of ours.
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        _ => None,
+    });
+    Ok((cursor, keys.collect()))
 }
 
 fn text(value: Value) -> Option<String> {

@@ -63,7 +63,7 @@ impl Wire {
     fn write(&mut self, batches: Vec<Batch>, in_full: bool) -> bool {
         let at = Instant::now();
         let mut bytes = Vec::new();
-        for batch in batches {
+        for mut batch in batches {
             let command = batch.command(self.opener.dialect(in_full)).get_packed_command();
             match bytes.is_empty() {
                 true => bytes = command,

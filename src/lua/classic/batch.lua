@@ -17,6 +17,9 @@ for number = 1, #KEYS do
   elseif step == 'beat' then
     answers[number] = -1
     at = at + 1
+  elseif step == 'unsupported' then
+    answers[number] = { err = 'UNSUPPORTED' }
+    at = at + 1
   else
     answers[number] = read(key)
     at = at + 1

@@ -3,5 +3,6 @@
 local function extend(key, id, ttl)
   local holder = redis.pcall('HGET', key, 'id')
   if holder == id then return redis.pcall('PEXPIRE', key, ttl) end
-  return holder and holder.err and holder or 0
+  if holder then return holder.err and holder or 0 end
+  return refuse_share(key)
 end

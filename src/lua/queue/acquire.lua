@@ -1,26 +1,57 @@
--- The lock is taken, or there is a queue before it. If its holder is us already, renew it (a repeated
--- call, a lost reply or message); otherwise join the queue, if we wait.
--- returns the token: ours | 0 taken | where we wait: kind of holder, its time left, its id, its token,
--- and the time
-function steps.acquire(lock, queue, id, owner, ttl, waits)
-  local kind, holder, token, queued = look(lock)
+-- The lock is taken, or there is a queue before it, or it is to be shared. If we hold it already, renew it
+-- (a repeated call, a lost reply or message); otherwise join the queue, if we wait.
+-- returns the token: ours | 0 taken | where we wait: see view
+function steps.acquire(lock, queue, id, owner, terms, waits)
+  local ttl, asked = parse(terms)
+  local kind, holder, token, queued, capacity = look(lock)
   if holder == id then
     call('PEXPIRE', lock, ttl)
     return token or next_number()
   end
+  if capacity then
+    local share = share_of(lock, id)
+    if share then
+      local _, its = read_share(share)
+      write_share(lock, id, owner, ttl, its)
+      return its
+    end
+    if asked then must_agree(asked, capacity) end
+    if asked and has_room(lock, queued, capacity) and not first(queue, 0) then
+      token = next_number()
+      add_share(lock, id, owner, ttl, token)
+      return token
+    end
+  end
+  if kind == FREE and asked and call('EXISTS', queue) == 0 then
+    token = next_number()
+    open_shares(lock, id, owner, ttl, token, asked)
+    return token
+  end
   if not waits and kind ~= FREE then return 0 end
   if waits then
-    local waiter = member(id, owner, ttl)
+    if asked and asked > 0 then
+      local permits = note(queue, 'permits')
+      if permits > 0 then must_agree(asked, permits) end
+      call('ZADD', queue, -asked, 'permits')
+    end
+    local waiter = member(id, owner, terms)
     if not call('ZSCORE', queue, waiter) then call('ZADD', queue, next_number(), waiter) end
     keep(queue)
-    if kind == OURS and not queued then call('HSET', lock, 'queued', 1) end
+    if kind == OURS and not queued then
+      queued = 1
+      call('HSET', lock, 'queued', queued)
+    end
     if kind == FOREIGN then met_version_2(queue, DELAY) end
   end
   local left
-  if kind == FREE then
-    kind, holder, token, left = mend(lock, queue)
-    if holder == id then return token end
-    if kind == FREE and not waits then return take(lock, id, owner, ttl) end
+  kind, left = mend(lock, queue, id, kind, queued, capacity)
+  if kind == FREE and not waits then
+    if not asked then return take(lock, id, owner, ttl) end
+    token = next_number()
+    open_shares(lock, id, owner, ttl, token, asked)
+    return token
   end
-  return { kind, left or call('PTTL', lock), holder, token or 0, now() }
+  local seen = view(lock, id, kind, left)
+  if seen[3] == id then return seen[4] end
+  return seen
 end

@@ -1,11 +1,12 @@
 -- The queue of one lock: a sorted set, so that all of it expires together.
 --
--- A waiter is a member "id process ttl owner", and its score is its ticket. Notes have scores below
+-- A waiter is a member "id process terms owner", and its score is its ticket; its terms are its ttl, and
+-- behind a colon the capacity if it would share the lock. Notes have scores below
 -- zero: for a process minus the time (ms) until which it is known to be alive, for "version-2" minus
 -- the time until which such processes are taken to contend, for "window" minus the end of the barge
 -- window, for "delay" minus the length of one, for "theirs" minus the time (s) since which the lock
--- is theirs, for "shut" minus the time before which there is no window, and for "pause" minus how long
--- that was put off because nobody took the last.
+-- is theirs, for "shut" minus the time before which there is no window, for "pause" minus how long
+-- that was put off because nobody took the last, and for "permits" minus the capacity waiters asked for.
 
 -- The longest a waiter holds the lock before it says that it knows (ms).
 local CLAIM = 2000
@@ -21,25 +22,28 @@ local SEEN = 300000
 local TURNS, PAUSE, UNSEEN_PAUSE, LONGEST_PAUSE = 4, 100, 1000, 60000
 -- The length of a barge window, while nobody has seen a version-2 lock: its default `retryDelay` (ms).
 local DELAY = 50
--- Dead or silent waiters that one step goes past.
+-- Dead or silent waiters that one step goes past, and waiters it gives a share to.
 local MOST = 64
 
-local FREE, OURS, FOREIGN, WINDOW = 0, 1, 2, 3
+local FREE, OURS, FOREIGN, WINDOW, SHARED = 0, 1, 2, 3, 4
 
 local function note(queue, name)
   return -(tonumber(call('ZSCORE', queue, name)) or 0)
 end
 
--- Who has the lock: its kind, and where it is not free its id; where it is ours its token, and
--- nil, or if somebody waits the number of hand-offs since a barge window.
+-- Who has the lock: its kind, and where it is not free its id, '' if it is shared; where it is ours its
+-- token; nil, or if somebody waits the number of hand-offs since a barge window; and if it is shared its
+-- capacity.
 local function look(lock)
-  local fields = redis.pcall('HMGET', lock, 'id', 'fence', 'queued')
+  local fields = redis.pcall('HMGET', lock, 'id', 'fence', 'queued', 'capacity', 'ends')
   if fields.err then
     if string.find(fields.err, 'WRONGTYPE', 1, true) then return FOREIGN, '' end
     error(fields, 0)
   end
-  if fields[2] then return OURS, fields[1] or '', fields[2], tonumber(fields[3]) end
-  if fields[1] or call('EXISTS', lock) == 1 then return FOREIGN, fields[1] or '' end
+  local id, fence, queued, capacity, ends = unpack(fields)
+  if capacity and not forget_ended(lock, ends) then return FREE, '' end
+  if fence then return OURS, id or '', fence, tonumber(queued), tonumber(capacity) end
+  if id or call('EXISTS', lock) == 1 then return FOREIGN, id or '' end
   return FREE, ''
 end
 
@@ -52,8 +56,8 @@ local function keep(queue)
   call('PEXPIRE', queue, KEPT)
 end
 
-local function member(id, owner, ttl)
-  return id .. ' ' .. PROCESS .. ' ' .. ttl .. ' ' .. owner
+local function member(id, owner, terms)
+  return id .. ' ' .. PROCESS .. ' ' .. terms .. ' ' .. owner
 end
 
 local function parts(waiter)
@@ -69,32 +73,65 @@ local function tell(process, message)
   return call('PUBLISH', 'dist-lock:process:' .. process, message)
 end
 
--- Give the lock to the first waiter whose process is alive and hears of it; a process that asks
--- here and now needs no message. The dead leave the queue, the silent are passed over. Nobody is told
--- before it is written down, which may be refused.
--- returns the waiter's id, its token, and whether it belongs to the process of this batch | nil
-local function promote(lock, queue, queued)
-  local passed, token, written = 0, nil, false
+-- Give a waiter the lock, or a share of it if others have some. `here`: it knows, for it asks here and now.
+-- returns whether it heard of that
+local function grant(lock, queued, shared, waiter, token, here)
+  local id, process, terms, owner = parts(waiter)
+  local ttl, capacity = parse(terms)
+  if not here then ttl = math.min(ttl, CLAIM) end
+  if shared then
+    add_share(lock, id, owner, ttl, token)
+  elseif capacity then
+    call('DEL', lock)
+    open_shares(lock, id, owner, ttl, token, capacity, queued)
+  else
+    call('HSET', lock, 'id', id, 'owner', owner, 'fence', token, 'queued', queued)
+    call('PEXPIRE', lock, ttl)
+  end
+  if here or tell(process, string.format('granted %s %s %.0f', id, token, now())) > 0 then return true end
+  if shared then call('HDEL', lock, '=' .. id) else call('DEL', lock) end
+  return false
+end
+
+-- Give the lock, which is free or if `capacity` is given shared with room for more, to the first waiters
+-- whose processes are alive and hear of it; those of this process that `knows` accepts need no message. The
+-- dead leave the queue, the silent are passed over. Nobody is told before it is written down, which may be
+-- refused.
+-- returns whether anybody got it, and the ids and tokens of those that were told nothing
+local function promote(lock, queue, queued, capacity, knows)
+  local passed, granted, handed = 0, false, {}
   for _ = 1, MOST do
     local waiter = first(queue, passed)
     if not waiter then break end
-    local id, process, ttl, owner = parts(waiter)
+    local id, process, terms = parts(waiter)
+    local _, asked = parse(terms)
+    if capacity and not (asked == capacity and has_room(lock, true, capacity)) then break end
     local here = process == PROCESS
     if not here and note(queue, process) <= now() then
       call('ZREM', queue, waiter, process)
     else
-      token = token or next_number()
-      call('HSET', lock, 'id', id, 'owner', owner, 'fence', token, 'queued', queued)
-      call('PEXPIRE', lock, here and ttl or math.min(ttl, CLAIM))
-      written = true
-      if here or tell(process, string.format('granted %s %s %.0f', id, token, now())) > 0 then
+      local token = next_number()
+      here = here and knows(id, asked)
+      local done, heard = pcall(grant, lock, queued, capacity, waiter, token, here)
+      if not done and not granted then error(heard, 0) end
+      if not done then break end
+      if heard then
         call('ZREM', queue, waiter)
-        return id, token, here
+        if here then
+          handed[#handed + 1], handed[#handed + 2] = id, token
+        end
+        granted, capacity = true, asked
+        if not asked then break end
+      else
+        passed = passed + 1
       end
-      passed = passed + 1
     end
   end
-  if written then call('DEL', lock) end
+  return granted, handed
+end
+
+local function knows_all()
+  return true
 end
 
 -- Version-2 processes contend: they are told nothing and need a moment in which the lock is free.
@@ -113,9 +150,9 @@ local function tidy(queue)
   if not first(queue, 0) and note(queue, 'shut') <= now() then call('DEL', queue) end
 end
 
--- Nobody holds the lock any more: the first waiter gets it, unless it is the turn of version-2
+-- Nobody holds the lock any more: the first waiters get it, unless it is the turn of version-2
 -- processes.
--- returns the id and the token of a waiter of this process that got it, '' and 0 if there is none
+-- returns the ids and tokens of waiters of this process that got it
 local function hand_on(lock, queue, queued)
   if queued >= TURNS then
     queued = 0
@@ -125,25 +162,33 @@ local function hand_on(lock, queue, queued)
       call('ZADD', queue, -(now() + length), 'window', -now() / 1000, 'theirs')
       local _, process = parts(waiter)
       tell(process, 'look ' .. lock)
-      return '', 0
+      return {}
     end
   end
-  local done, id, token, here = pcall(promote, lock, queue, queued + 1)
-  if not done or not id then
-    -- A server that is full refuses the grant, but not the release.
-    call('DEL', lock)
-    tidy(queue)
-    return '', 0
-  end
-  if here then return id, token end
-  return '', 0
+  local done, granted, handed = pcall(promote, lock, queue, queued + 1, nil, knows_all)
+  if done and granted then return handed end
+  -- A server that is full refuses the grant, but not the release.
+  call('DEL', lock)
+  tidy(queue)
+  return {}
 end
 
--- Whoever finds the lock free with a queue before it hands it on, but not in a barge window.
--- returns the kind of holder after that, its id and its token, and what is left of a window
-local function mend(lock, queue)
+-- What a step that lets go of a lock answers.
+local function released(handed)
+  return handed[1] and handed or 1
+end
+
+-- Whoever finds the lock free with a queue before it hands it on, but not in a barge window; and whoever
+-- finds room for another share gives it to the first waiter. Who asks, as `id`, learns from the answer what it
+-- was given, and who would have the lock alone from `view`.
+-- returns the kind of holder after that, and what is left of a window
+local function mend(lock, queue, id, kind, queued, capacity)
+  if kind == OURS and capacity and queued and has_room(lock, true, capacity) then
+    promote(lock, queue, queued, capacity, function(other) return other == id end)
+  end
+  if kind ~= FREE then return kind end
   local ends = note(queue, 'window')
-  if ends > now() then return WINDOW, '', 0, ends - now() end
+  if ends > now() then return WINDOW, ends - now() end
   local since = 1000 * note(queue, 'theirs')
   if since > 0 then
     -- Handing on takes longer than what they do, which is to try again at once.
@@ -156,9 +201,24 @@ local function mend(lock, queue)
     call('ZREM', queue, 'window', 'theirs')
     call('ZADD', queue, -(now() + pause), 'shut')
   end
-  local id, token = promote(lock, queue, 1)
-  if not id then return FREE, '', 0 end
-  return OURS, id, token
+  local granted = promote(lock, queue, 1, nil, function(other, shares) return other == id or not shares end)
+  return granted and OURS or FREE
+end
+
+-- What the process of `id` is told: the kind of holder, its time left, its id and token, and the time. Of a
+-- lock that is shared: its own share, or when another may be had.
+local function view(lock, id, kind, left)
+  if kind ~= OURS then return { kind, left or call('PTTL', lock), '', '0', now() } end
+  local _, holder, token, _, capacity = look(lock)
+  local share = capacity and share_of(lock, id)
+  if share then
+    local over
+    over, token = read_share(share)
+    return { OURS, over - now(), id, token, now() }
+  end
+  if not capacity then return { OURS, call('PTTL', lock), holder, token, now() } end
+  local ends = capacity > 0 and call('HGET', lock, 'ends') - now() or call('PTTL', lock)
+  return { SHARED, ends, '', '0', now() }
 end
 
 -- A version-2 process holds the lock.

@@ -1,7 +1,19 @@
 -- Our lock is over, and somebody waits for it.
--- returns 1 released | id and token of a waiter of our process that has it now
+-- returns 1 released | ids and tokens of waiters of our process that have it now
 function steps.release(lock, queue, queued)
-  local id, token = hand_on(lock, queue, queued)
-  if token == 0 then return 1 end
-  return { id, token }
+  return released(hand_on(lock, queue, queued))
+end
+
+-- Our share of a lock is over.
+-- returns 0 not held by us | as release
+function steps.release_share(lock, queue, id)
+  local _, _, _, queued, capacity = look(lock)
+  if not capacity or call('HDEL', lock, '=' .. id) == 0 then return 0 end
+  if count_shares(lock, queued) == 0 then
+    call('DEL', lock)
+    return queued and released(hand_on(lock, queue, queued)) or 1
+  end
+  if not queued or capacity == 0 then return 1 end
+  local _, handed = promote(lock, queue, queued, capacity, knows_all)
+  return released(handed)
 end

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 use redis::Value;
 use tokio::sync::mpsc::unbounded_channel;
@@ -16,7 +17,7 @@ mod topology;
 
 use super::servers::Servers;
 use super::step::{Action, Route, Step};
-use crate::backend::{Messages, Mode};
+use crate::backend::{Messages, Mode, Text};
 use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
 use crate::key;
@@ -90,6 +91,23 @@ impl Servers for Cluster {
         }
         let lost = format!("{MOST_NODES} nodes in turn said that the key is at another");
         Err(self.in_trouble(Error::Unreachable(Cause::new(lost))))
+    }
+
+    async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for node in self.topology.primaries().await? {
+            found.extend(node.scan(prefix).await?);
+        }
+        Ok(found)
+    }
+
+    /// Those of one slot are listed at one moment.
+    async fn list(&self, keys: &[Text]) -> Result<Vec<Value>> {
+        try_join_all(keys.iter().map(|key| self.ask(Step::new(key.clone(), Action::List)))).await
+    }
+
+    fn process(&self) -> &Text {
+        self.topology.process()
     }
 
     async fn subscribe(&self) -> Result<Messages> {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::listener::{Ear, Listener};
 use crate::backend::redis::connection::Connection;
 use crate::backend::redis::opener::Opener;
+use crate::backend::redis::servers::Servers;
 use crate::backend::redis::settings::Endpoint;
 use crate::backend::redis::step::Step;
 use crate::error::Result;
@@ -73,6 +74,11 @@ impl Node {
             }
         }
         self.connection.ask(step).await
+    }
+
+    /// The keys it has that begin with `prefix`.
+    pub async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
+        self.connection.scan(prefix).await
     }
 
     /// The messages it has for us go to `ear` from now on.

@@ -16,6 +16,7 @@ use super::listener::{Ear, Listener};
 use super::node::Node;
 use super::settings::{Address, Settings};
 use super::slots::{self, Range};
+use crate::backend::Text;
 use crate::backend::redis::opener::Opener;
 use crate::backend::redis::settings::Endpoint;
 use crate::clock::Moment;
@@ -73,6 +74,11 @@ impl Topology {
             looks: AtomicU64::new(0),
             is_due: AtomicBool::new(false),
         })
+    }
+
+    /// The name under which our waiters queue.
+    pub fn process(&self) -> &Text {
+        self.opener.process()
     }
 
     /// The node that has `slot`; looks for it where that is not known.
