@@ -2,6 +2,7 @@
 
 import type * as diagnostics from './diagnostics'
 import type * as source from './source'
+import type * as web from './web-locks'
 
 /**
  * Makes a lock manager: at any moment, at most one holder per resource among all processes that
@@ -56,7 +57,7 @@ declare namespace distLock {
   }
 
   /** A lock manager. Its methods also work when taken off it. */
-  interface DistLock {
+  interface DistLock extends web.WebLocks {
     /**
      * Acquires the lock of a resource, and waits for it while somebody else holds it. Those who wait
      * are handed the lock in the order they came, over all processes.
@@ -138,6 +139,24 @@ declare namespace distLock {
      */
     getAcquiredLock(resource: string): Promise<LockDetails | null>
     getAcquiredLock(resource: string, callback: Callback<LockDetails | null>): void
+
+    /**
+     * Releases the lock of a resource, whoever holds it, for the first of those who wait, and tells the
+     * holders: their `signal` fires. Later holders have larger fencing tokens, so whoever goes on as if it
+     * held the lock can be refused. For people who clear up, not for programs.
+     *
+     * Returns `true`, or `false` when nobody held it.
+     *
+     * Errors: an `Error` for a bad argument, a {@link LockError} when Redis fails or cannot be
+     * reached, or has no queue.
+     *
+     * @example
+     * ```js
+     * await locks.forceRelease('invoice:42')
+     * ```
+     */
+    forceRelease(resource: string): Promise<boolean>
+    forceRelease(resource: string, callback: Callback<boolean>): void
 
     /**
      * Tells how waiting works with this server and this user; connects to find out.
@@ -431,6 +450,20 @@ declare namespace distLock {
     owner?: string
 
     /**
+     * `exclusive`: nobody else holds the lock. `shared`: others may who ask for the same. Those who wait are
+     * served in one order, whatever their mode. Takes a server with a queue.
+     * @default 'exclusive'
+     */
+    mode?: 'exclusive' | 'shared'
+
+    /**
+     * So many may hold the lock at once, from 1 on, each with an `id` and a token of its own. All must say
+     * the same number, or the call fails with `ERR_LOCK_PERMITS`. Not with `mode`. Takes a server with a queue.
+     * @default none
+     */
+    permits?: number
+
+    /**
      * How long to try, in milliseconds; 0 tries once. The call ends on time whatever Redis does:
      * with `false` if the lock was taken, with an error if Redis did not answer.
      * Of `timeout` and `maxRetries`, the one that ends first counts.
@@ -462,6 +495,14 @@ declare namespace distLock {
   type Settings = source.Settings
   type Credentials = source.Credentials
   type TlsSettings = source.TlsSettings
+
+  /** The Web Locks API; see `web-locks.d.ts`. */
+  type RequestOptions = web.RequestOptions
+  type WebLock = web.WebLock
+  type LockSnapshot = web.LockSnapshot
+  type LockInfo = web.LockInfo
+  type HeldLock = web.HeldLock
+  type PendingLock = web.PendingLock
 
   /** What `stats` tells, and what is published on the diagnostics channels; see `diagnostics.d.ts`. */
   type Stats = diagnostics.Stats
@@ -516,7 +557,9 @@ declare namespace distLock {
    *   like this is undone as soon as Redis answers again.
    * - `ERR_LOCK_REDIS`: Redis answered with an error, see `redisCode`.
    * - `ERR_LOCK_UNSUPPORTED`: Redis does not know a command that every lock takes: `EVAL`, or the one that
-   *   the message names.
+   *   the message names. Or there is no queue (see `info`), without which no lock is shared or stolen.
+   * - `ERR_LOCK_PERMITS`: others hold the lock, or wait for it, with another number of `permits`, or share it
+   *   without one.
    * - `ERR_LOCK_NOT_REPLICATED`: fewer replicas than `minReplicas` have it, see `wanted` and `got`. A
    *   lock that was to be acquired is released; one that was to be extended is believed in no longer
    *   than before.
@@ -529,6 +572,7 @@ declare namespace distLock {
     | 'ERR_LOCK_REDIS'
     | 'ERR_LOCK_NOT_REPLICATED'
     | 'ERR_LOCK_UNSUPPORTED'
+    | 'ERR_LOCK_PERMITS'
     | 'ERR_LOCK_CLOSED'
     | 'ERR_LOCK_LOST'
 

@@ -14,6 +14,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')
 const index = declarations('index.d.ts')
 const source = declarations('source.d.ts')
 const diagnostics = declarations('diagnostics.d.ts')
+const web = declarations('web-locks.d.ts')
 
 test('every export in index.d.ts exists, and no other', () => {
   assert.deepEqual(members(index, 'DistLockFactory'), Object.keys(distLock).sort())
@@ -38,6 +39,37 @@ test('every property of a lock in index.d.ts exists, and no other', async () => 
   assert.equal(typeof lock[asyncDispose], 'function')
   assert.deepEqual(members(index, 'LockDetails'), [...Object.keys(details), 'resource'].sort())
   assert.equal(details.resource, 'properties')
+})
+
+test('every option of request in web-locks.d.ts is read, and no other', async () => {
+  const options = recorder()
+
+  await distLock('memory:').request('options', options.proxy, () => {})
+
+  assert.deepEqual(members(web, 'RequestOptions'), options.names())
+})
+
+test('every property of a lock that request gives is in web-locks.d.ts, and no other', async () => {
+  await distLock('memory:').request('properties', (lock) => {
+    const names = Object.getOwnPropertyNames(Object.getPrototypeOf(lock))
+    const described = members(web, 'WebLock')
+    assert.deepEqual(described, names.filter((name) => name !== 'constructor').sort())
+  })
+})
+
+test('every property of what query tells is in web-locks.d.ts, and no other', async () => {
+  const locks = distLock('memory:')
+  const [held, waits] = [{ permits: 1 }, { permits: 1, timeout: 1000 }]
+  const lock = await locks.acquire('a', held)
+  const next = locks.acquire('a', waits)
+
+  const snapshot = await locks.query()
+  await lock.release()
+  await (await next).release()
+
+  assert.deepEqual(members(web, 'LockSnapshot'), Object.keys(snapshot).sort())
+  assert.deepEqual(members(web, 'HeldLock'), Object.keys(snapshot.held[0]).sort())
+  assert.deepEqual(members(web, 'PendingLock'), Object.keys(snapshot.pending[0]).sort())
 })
 
 test('every state of a lock in index.d.ts is one', () => {

@@ -37,6 +37,7 @@ test('the package is the library, its types and its documents', () => {
     'native.js',
     'package.json',
     'source.d.ts',
+    'web-locks.d.ts',
   ])
 })
 

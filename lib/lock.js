@@ -96,9 +96,9 @@ class Lock {
     return signal
   }
 
-  /** Tells `listener`, once, how the lock ended. */
-  onEnd(listener) {
-    engine.watch(this.#locker.number, this.#id, listener)
+  /** Tells `listener`, once, how a lock ended. */
+  static onEnd(lock, listener) {
+    engine.watch(lock.#locker.number, lock.#id, listener)
   }
 
   [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {

@@ -43,11 +43,6 @@ class Manager {
     closeWith(source)
   }
 
-  /** As they are now: they may change between two calls. */
-  get options() {
-    return this.#options
-  }
-
   /** As version 2 joined them: `null` is "null". */
   keyOf(resource) {
     return option.current(this.#options, 'keyPrefix') + resource

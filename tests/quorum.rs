@@ -62,7 +62,7 @@ fn key() -> Text {
 
 fn request(retries: Option<u32>, timeout: Option<Duration>) -> Acquire {
     let schedule = Schedule::new(DELAY, retries, timeout);
-    Acquire { key: key(), owner: "".into(), ttl: TTL, schedule, renewal: None, group: 0 }
+    Acquire::new(key(), "".into(), TTL, schedule)
 }
 
 fn once() -> Acquire {

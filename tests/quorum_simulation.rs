@@ -86,7 +86,7 @@ async fn work(locks: Locks, beliefs: Arc<Beliefs>, mut chance: Chance, until: In
         let renewal = Renewal { max_hold: None, holder: Arc::downgrade(&holder) };
         let renewal = chance.per_mille(300).then_some(renewal);
         let (key, owner): (Text, Text) = ("k".into(), "".into());
-        let request = Acquire { key: key.clone(), owner, ttl, schedule, renewal, group: 0 };
+        let request = Acquire { renewal, ..Acquire::new(key.clone(), owner, ttl, schedule) };
 
         // One that asks once is bounded by patience.
         let most = if limit.is_zero() { PATIENCE * 2 } else { limit };

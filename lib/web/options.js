@@ -8,10 +8,10 @@ const OURS = ['owner', 'ttl', 'retryDelay', 'timeout', 'maxHold']
 /**
  * What a request asks for, converted and checked as the specification says; ours as those of `acquire`.
  *
+ * @param {import('../manager.js').Manager} manager
  * @param {any} options
- * @param {object} defaults   the manager's
  */
-function requestOptions(options, defaults) {
+function requestOptions(manager, options) {
   if (options === undefined || options === null) options = {}
   if (typeof options !== 'object' && typeof options !== 'function') {
     throw new TypeError(`Expected \`options\` to be an object; got ${typeof options}`)
@@ -24,7 +24,7 @@ function requestOptions(options, defaults) {
       throw new TypeError(`Expected the options of request to be among ${known}; got \`${name}\``)
     }
   }
-  const { owner = '' } = options
+  const { owner = '', ttl, retryDelay, timeout, maxHold } = options
   if (typeof owner !== 'string') throw new TypeError('Expected `owner` to be a string')
 
   if (steal && ifAvailable) throw notSupported('`steal` and `ifAvailable` exclude each other')
@@ -32,16 +32,10 @@ function requestOptions(options, defaults) {
   if (signal && (steal || ifAvailable)) {
     throw notSupported('`signal` is for requests that may have to wait')
   }
-  const request = {
-    ttl: option.ttl(option.ofCall(options, defaults, 'ttl')),
-    retryDelay: option.retryDelay(option.ofCall(options, defaults, 'retryDelay')),
-    maxRetries: ifAvailable ? 0 : Infinity,
-    timeout: option.timeout(options.timeout),
-    autoExtend: true,
-    maxHold: option.maxHold(option.ofCall(options, defaults, 'maxHold')),
-    signal,
-    sharing: steal ? option.STEAL : option.sharing({ mode }),
-  }
+  const maxRetries = ifAvailable ? 0 : -1
+  const ours = { ttl, retryDelay, maxRetries, timeout, autoExtend: true, maxHold, mode, signal }
+  const request = manager.acquireRequest(ours)
+  if (steal) request.sharing = option.STEAL
   return { mode, ifAvailable, owner, request }
 }
 

@@ -3,6 +3,7 @@
 const { Acquire } = require('../calls.js')
 const { dispatch } = require('../dispatch.js')
 const { LockLostError } = require('../errors.js')
+const { Lock } = require('../lock.js')
 const { WebLock } = require('./lock.js')
 const { encode } = require('./name.js')
 const { notSupported, requestOptions } = require('./options.js')
@@ -19,7 +20,7 @@ async function request(manager, args) {
   const callback = args.length > 2 ? args[2] : args[1]
   if (typeof callback !== 'function') throw new TypeError('Expected the callback to be a function')
   const options = args.length > 2 ? args[1] : undefined
-  const { mode, ifAvailable, owner, request } = requestOptions(options, manager.options)
+  const { mode, ifAvailable, owner, request } = requestOptions(manager, options)
   if (name.startsWith('-')) throw notSupported("a name must not start with '-'")
   request.signal?.throwIfAborted()
 
@@ -79,7 +80,7 @@ function watch(lock, name) {
   let forget
   const lost = new Promise((resolve, reject) => {
     forget = resolve
-    lock.onEnd((reason) => {
+    Lock.onEnd(lock, (reason) => {
       if (reason !== 'released') reject(aborted(new LockLostError(name, reason)))
     })
   })
