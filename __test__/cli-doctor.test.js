@@ -101,7 +101,7 @@ test('without Redis doctor says so, with 69', async (t) => {
 })
 
 test('where Redis is, is shown without a password, whatever is given', () => {
-  const shown = (url) => address(connect({ url }))
+  const shown = (...url) => address(connect({ url }).source.settings())
 
   assert.equal(shown('redis://ada:hunter2@[::1]:7000/3'), 'redis://[::1]:7000/3')
   assert.equal(shown('rediss://:hunter2@redis.internal'), 'rediss://redis.internal:6379')
@@ -110,6 +110,8 @@ test('where Redis is, is shown without a password, whatever is given', () => {
   assert.equal(shown(sentinel), 'redis+sentinel://a:1,b:26379/2?name=main')
   assert.equal(shown('redis+cluster://:hunter2@a:1,b'), 'redis+cluster://a:1,b:6379')
   assert.equal(shown('memory:x'), 'memory:x')
+  const three = ['a', 'b', 'c'].map((host) => `redis://:hunter2@${host}:1`)
+  assert.equal(shown(...three), 'redis://a:1 redis://b:1 redis://c:1')
 })
 
 test('findings follow from the facts', () => {

@@ -314,6 +314,23 @@ test('a password may come in the environment, apart from the URL', async (t) => 
   assert.doesNotMatch(wrong.stderr, /hunter2/)
 })
 
+test('of several servers a majority is enough, and one that is gone does not matter', async (t) => {
+  const servers = await Promise.all([startRedis(t), startRedis(t), startRedis(t)])
+  const url = servers.map((server) => server.url).join(' ')
+  const holding = cli(t, ['run', 'a', '--', 'sh', '-c', 'echo runs; read end'], {
+    DIST_LOCK_URL: url,
+  })
+  await holding.said('runs')
+  await servers[0].stop()
+
+  const urls = servers.flatMap((server) => ['--url', server.url])
+  const { code, stderr } = await cli(t, ['run', '--wait', '0', ...urls, 'a', '--', 'echo', 'runs'])
+
+  assert.equal(code, 75, stderr)
+  holding.child.stdin.end('end\n')
+  assert.equal((await holding).code, 0)
+})
+
 test('with --json each event is a line of JSON on stderr', async (t) => {
   const { stdout, stderr } = await run(t, ['--json', '--owner', 'ada', 'a', '--', 'echo', 'runs'])
 

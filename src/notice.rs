@@ -77,7 +77,7 @@ impl Notice {
             Notice::ClockStep { .. } => {
                 "A lock lives by that clock: set forward it ends leases early, while their holders \
                  believe in them; set back it keeps the locks of the dead. Have the clock of the Redis \
-                 host slewed, not set."
+                 host slewed, not set, and those of the nodes of a Cluster agree."
             }
             Notice::MaxHold { .. } => {
                 "It is renewed no more, and is somebody else's then, whether its holder hangs or is only \

@@ -2,6 +2,7 @@
 
 const { spawn } = require('node:child_process')
 const os = require('node:os')
+const { LONGEST_TIMER } = require('./duration.js')
 const exitCodes = require('./exit-codes.js')
 
 /** With a terminal the command stays in our process group: there Ctrl-C reaches both of us. */
@@ -50,7 +51,7 @@ class Child {
   /** Has it end: kindly, and after some milliseconds without asking. */
   stop(killAfter) {
     this.#kill('SIGTERM')
-    this.#timer = setTimeout(() => this.#kill('SIGKILL'), killAfter)
+    this.#timer = setTimeout(() => this.#kill('SIGKILL'), Math.min(killAfter, LONGEST_TIMER))
   }
 
   #kill(signal) {

@@ -4,6 +4,9 @@ const { UsageError } = require('./errors.js')
 
 const UNITS = { ms: 1, s: 1000, m: 60 * 1000, h: 60 * 60 * 1000, d: 24 * 60 * 60 * 1000 }
 
+/** The longest time a timer of Node can count; anything longer would be no time at all. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
 /**
  * A duration in milliseconds from words like `500ms`, `30s`, `1.5m`, `2h`, `1d`; `0` needs no unit.
  * `forever` is Infinity where that is `allowed`.
@@ -41,4 +44,4 @@ function inWords(milliseconds) {
   return shown.map(([count, unit]) => `${count} ${unit}`).join(' ')
 }
 
-module.exports = { duration, inWords }
+module.exports = { LONGEST_TIMER, duration, inWords }

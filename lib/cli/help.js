@@ -6,7 +6,8 @@ const exitCodes = require('./exit-codes.js')
 const COMMON = `
 Connection, for every command:
   --url URL              redis://, rediss:// (TLS), redis+sentinel://, redis+cluster://, unix:///path;
-                         default: DIST_LOCK_URL, REDIS_URL, redis://localhost:6379
+                         default: DIST_LOCK_URL, REDIS_URL, redis://localhost:6379; several times (in
+                         DIST_LOCK_URL with spaces): independent servers, a majority holds a lock
   --prefix TEXT          what the keys of the locks begin with; default: DIST_LOCK_PREFIX, lock:
   --connect-timeout DURATION   how long Redis may be away (default 10s)
 A password belongs into the environment, where other users do not see it: DIST_LOCK_PASSWORD (with

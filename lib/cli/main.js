@@ -19,6 +19,10 @@ const { ofCommand, overview } = require('./help.js')
  */
 const commands = {
   run: require('./commands/run.js'),
+  ls: require('./commands/ls.js'),
+  show: require('./commands/show.js'),
+  watch: require('./commands/watch.js'),
+  release: require('./commands/release.js'),
   doctor: require('./commands/doctor.js'),
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { CONNECTION_OPTIONS, address, connect } = require('../connection.js')
+const { CONNECTION_OPTIONS, address, connect, urlsOf } = require('../connection.js')
 const { check } = require('../doctor/checks.js')
 const { gather } = require('../doctor/facts.js')
 const { UsageError } = require('../errors.js')
@@ -20,7 +20,8 @@ Examples:
 
 Options:
   --samples N            how many locks to measure with (default 200)
-  --json                 one document: { url, healthy, findings: [{ name, level, message, advice }], … }
+  --json                 one document: { url, healthy, findings: [{ name, level, message, advice }], … },
+                         or a list of them where there are several servers
 
 Exit codes:
   0    fine, apart from notes and warnings
@@ -39,22 +40,26 @@ async function execute({ values, positionals }) {
   if (!Number.isInteger(samples) || samples < 1 || samples > MOST_SAMPLES) {
     throw new UsageError(`Expected --samples to be a number from 1 to ${MOST_SAMPLES}`)
   }
+  const all = []
+  for (const url of urlsOf(values)) all.push(await examine({ ...values, url: [url] }, samples))
+  if (values.json) print(JSON.stringify(all.length === 1 ? all[0] : all, null, 2))
+  else all.forEach(report)
+  return all.every(({ healthy }) => healthy) ? exitCodes.OK : exitCodes.NO
+}
+
+/** What there is to say of one server. */
+async function examine(values, samples) {
   const manager = connect(values)
   // Managers with equal settings share a connection, and these two must not.
   const other = connect(values, { commandTimeout: 4999 })
-
-  const facts = await gather(manager, other, samples)
-  const findings = check(facts)
+  const { latency, handoff, clock, mode, ...facts } = await gather(manager, other, samples)
+  const findings = check({ latency, handoff, clock, mode, ...facts })
   const healthy = findings.every(({ level }) => level !== 'problem')
-  const url = address(manager)
-  if (values.json) {
-    const { latency, handoff, clock, mode } = facts
-    print(JSON.stringify({ url, healthy, findings, mode, latency, handoff, clock }, null, 2))
-  } else report(url, findings, healthy)
-  return healthy ? exitCodes.OK : exitCodes.NO
+  const url = address(manager.source.settings())
+  return { url, healthy, findings, mode, latency, handoff, clock }
 }
 
-function report(url, findings, healthy) {
+function report({ url, findings, healthy }) {
   const { bold, dim, green, red, yellow } = style(process.stdout)
   const marks = { ok: green('✓'), note: dim('·'), warning: yellow('!'), problem: red('✗') }
   const width = Math.max(...findings.map(({ name }) => name.length))

@@ -23,6 +23,9 @@ Examples:
   # One deployment at a time, in the order they came, for half an hour at most
   dist-lock run --wait 10m --max-hold 30m deploy:shop -- ./deploy.sh production
 
+  # Four at a time on all hosts together
+  dist-lock run --permits 4 encoding -- ffmpeg -i in.mov out.mp4
+
   # The fencing token, for what the command writes to
   dist-lock run report -- sh -c 'psql -v token="$DIST_LOCK_TOKEN" -f report.sql'
 
@@ -31,6 +34,8 @@ Options:
   --ttl DURATION         how long the lock outlives this machine (default 30s)
   --max-hold DURATION    the longest the command may hold it; then it is stopped (default: no limit)
   --kill-after DURATION  from SIGTERM to SIGKILL when the lock is lost (default 10s)
+  --shared               with others who share it, while nobody has it alone
+  --permits N            with N - 1 others; all who use it must say the same N
   --min-replicas N       how many replicas must have the lock before COMMAND runs (default 0)
   --owner TEXT           who holds it, for people to read (default: host and process id)
   --conflict-exit-code N what to end with if the lock is taken (default ${exitCodes.TAKEN})
@@ -58,6 +63,8 @@ const options = {
   ttl: { type: 'string' },
   'max-hold': { type: 'string' },
   'kill-after': { type: 'string' },
+  shared: { type: 'boolean' },
+  permits: { type: 'string' },
   'min-replicas': { type: 'string' },
   owner: { type: 'string' },
   'conflict-exit-code': { type: 'string' },
@@ -118,10 +125,20 @@ function readRequest(values) {
     ttl: duration('ttl', values.ttl ?? '30s', { least: 100 }),
     maxHold: maxHold === undefined ? Infinity : duration('max-hold', maxHold, { least: 100 }),
     killAfter: duration('kill-after', values['kill-after'] ?? '10s'),
+    ...sharing(values),
     owner: values.owner ?? `${os.hostname()}:${process.pid}`,
     minReplicas: number('min-replicas', values['min-replicas'] ?? '0', 0),
     conflictExitCode: code,
   }
+}
+
+/** How many may hold the lock at once: the options of acquire. */
+function sharing({ shared, permits }) {
+  if (shared && permits !== undefined) {
+    throw new UsageError('Expected --shared or --permits, not both')
+  }
+  if (shared) return { sharing: { mode: 'shared' } }
+  return { sharing: permits === undefined ? {} : { permits: number('permits', permits, 1) } }
 }
 
 function number(name, text, least) {
@@ -133,11 +150,11 @@ function number(name, text, least) {
 
 /** The lock, `false` if it is taken, or nothing if it is not wanted any more. */
 async function wait(locks, resource, request, signal) {
-  const { timeout, ttl, maxHold, owner } = request
+  const { timeout, ttl, maxHold, owner, sharing } = request
   try {
     // The time to connect has a limit of its own.
     await Promise.race([locks.getAcquiredLock(resource), aborted(signal)])
-    const options = { timeout, ttl, maxHold, owner, signal, autoExtend: true }
+    const options = { timeout, ttl, maxHold, owner, signal, autoExtend: true, ...sharing }
     return await locks.acquire(resource, options)
   } catch (error) {
     if (!signal.aborted) throw error
