@@ -9,7 +9,7 @@ const { after, before, test } = require('node:test')
 const { version } = require('../package.json')
 const { commands } = require('../lib/cli/main.js')
 const { address, connect } = require('../lib/cli/connection.js')
-const { check } = require('../lib/cli/doctor/checks.js')
+const { RIGHTS, check } = require('../lib/cli/doctor/checks.js')
 const exitCodes = require('../lib/cli/exit-codes.js')
 const { cli } = require('./support/cli.js')
 const { freePort, startRedis } = require('./support/redis.js')
@@ -88,6 +88,15 @@ test('a user who may not queue learns what is missing, and so does one who may n
   assert.match(byName.queue.advice, /~dist-lock:\* &dist-lock:\*/)
   assert.match(byName.server.advice, /\+info/)
   assert.ok(!JSON.stringify(document).includes('hunter2'))
+})
+
+test('the rights that doctor names are those that are documented', () => {
+  const page = fs.readFileSync(path.join(__dirname, '../docs/deployments.md'), 'utf8')
+  const [, documented] = /```acl\nACL SETUSER locks (.*)\n```/.exec(page)
+
+  const others = ['on', '>password', '~lock:*', 'resetchannels', '-@all']
+  const wanted = documented.split(' ').filter((word) => !others.includes(word))
+  assert.deepEqual(RIGHTS.split(' '), wanted)
 })
 
 test('without Redis doctor says so, with 69', async (t) => {

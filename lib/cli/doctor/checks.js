@@ -18,10 +18,11 @@ const note = (message, advice) => ({ level: 'note', message, advice })
 const warning = (message, advice) => ({ level: 'warning', message, advice })
 const problem = (message, advice) => ({ level: 'problem', message, advice })
 
-/** What the queue takes besides version 2's rights. */
+/** What the queue takes, besides the keys of the locks; `docs/deployments.md` has the whole line. */
 const RIGHTS =
-  '~dist-lock:* &dist-lock:* +subscribe +publish +ping +time +get +set +hset +pttl +zadd +zrem ' +
-  '+zscore +zrangebyscore +zremrangebyscore'
+  '~dist-lock:* &dist-lock:* +eval +evalsha +subscribe +publish +time +exists +get +set +del +hset ' +
+  '+hget +hgetall +hlen +hdel +hmget +pexpire +pttl +zadd +zrem +zscore +zrangebyscore ' +
+  '+zremrangebyscore'
 
 /** @type {[name: string, check: (facts: import('./facts.js').Facts) => Omit<Finding, 'name'> | undefined][]} */
 const CHECKS = [
@@ -172,4 +173,4 @@ function milliseconds(time) {
   return time < 10 ? `${time.toFixed(2)} ms` : inWords(time)
 }
 
-module.exports = { check }
+module.exports = { RIGHTS, check }
