@@ -7,6 +7,7 @@ const { after, before, test } = require('node:test')
 const distLock = require('..')
 const { toSource } = require('../lib/source.js')
 const { clientKinds } = require('./support/clients.js')
+const { certificates } = require('./support/certificates.js')
 const { startCluster } = require('./support/cluster.js')
 
 const PASSWORD = 'of the Cluster'
@@ -130,6 +131,25 @@ test('nodes are found where natMap says', async () => {
   await worksOnAll(manager(natMap))
   const [name] = await cluster.namesOn(others)
   await assert.rejects(manager(wrong).acquire(name), { code: 'ERR_LOCK_UNREACHABLE' })
+})
+
+test('nodes are spoken to with TLS, each under the name it announces', async (t) => {
+  const { ca, client } = certificates()
+  const args = ['--tls-cluster', 'yes', '--cluster-announce-hostname', 'localhost']
+  args.push('--cluster-preferred-endpoint-type', 'hostname')
+  args.push('--tls-client-cert-file', client.certFile, '--tls-client-key-file', client.keyFile)
+  const encrypted = await startCluster(t, { tls: true, args })
+  const ports = encrypted.primaries.map(({ tlsPort }) => tlsPort)
+  const source = { cluster: [`rediss://localhost:${ports[0]}`], tls: { ca: ca.cert } }
+  const names = await encrypted.namesOn(encrypted.primaries)
+
+  const locks = distLock(source)
+  const held = await Promise.all(names.map((name) => locks.acquire(name)))
+
+  assert.equal((await encrypted.lockKeys()).length, 3)
+  assert.ok((await Promise.all(held.map((lock) => lock.release()))).every(Boolean))
+  const untrusted = distLock({ cluster: source.cluster })
+  await assert.rejects(untrusted.acquire('a'), { code: 'ERR_LOCK_UNREACHABLE' })
 })
 
 for (const name of ['ioredis-3', 'ioredis-4', 'ioredis-5', 'ioredis-6', 'iovalkey-0.4']) {
