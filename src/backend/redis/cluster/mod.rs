@@ -10,6 +10,7 @@ use redis::Value;
 use tokio::sync::mpsc::unbounded_channel;
 
 mod listener;
+mod map;
 mod node;
 pub mod settings;
 mod slots;

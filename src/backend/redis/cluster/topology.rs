@@ -1,6 +1,5 @@
 //! Which node has which slot, as far as is known, and how that is found out.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::listener::{Ear, Listener};
+use super::map::Map;
 use super::node::Node;
 use super::settings::{Address, Settings};
 use super::slots::{self, Range};
@@ -21,7 +21,7 @@ use crate::backend::redis::opener::Opener;
 use crate::backend::redis::settings::Endpoint;
 use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
-use crate::key::{SLOTS, Slot};
+use crate::key::Slot;
 
 /// The shortest time between two looks at the whole map, however many steps went astray.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
@@ -43,13 +43,6 @@ pub struct Topology {
     looks: AtomicU64,
     /// Somebody will look in a moment.
     is_due: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Map {
-    owners: Vec<Option<Arc<Node>>>,
-    nodes: HashMap<Endpoint, Arc<Node>>,
-    ear: Option<Arc<Ear>>,
 }
 
 /// What the last look came to.
@@ -94,7 +87,7 @@ impl Topology {
 
     /// All nodes that have slots; looks for them where none is known.
     pub async fn primaries(&self) -> Result<Vec<Arc<Node>>> {
-        if self.map().owners.is_empty() {
+        if self.map().is_empty() {
             self.look().await?;
         }
         Ok(self.map().primaries())
@@ -110,13 +103,10 @@ impl Topology {
     /// A node said that `slot` is at `address` now.
     pub fn moved(self: &Arc<Self>, slot: Slot, address: Address) {
         let node = self.node(slot, address);
-        let mut map = self.map();
-        let mut owners = map.owners.clone();
-        if let Some(owner) = owners.get_mut(usize::from(slot)) {
-            *owner = Some(node);
+        let had_slots = self.map().assign(slot, &node);
+        if let Some(had_slots) = had_slots {
+            self.took_over(&node, had_slots);
         }
-        self.replace(&mut map, owners);
-        drop(map);
         // One slot mostly moves with others, or with all that a node had.
         self.look_soon();
     }
@@ -136,10 +126,7 @@ impl Topology {
 
     /// The messages of all nodes, also of those that are found later, go to `ear`.
     pub fn listen(&self, ear: Arc<Ear>) -> Vec<Arc<Listener>> {
-        let mut map = self.map();
-        let listeners = map.primaries().iter().map(|node| node.listen(&ear)).collect();
-        map.ear = Some(ear);
-        listeners
+        self.map().listen(ear)
     }
 
     /// Waits until some slot has another owner, who may not know of locks that are held.
@@ -151,7 +138,7 @@ impl Topology {
     pub fn settles_until(&self) -> Option<Moment> {
         let map = self.map();
         let settles = |node: &Arc<Node>| node.opener().server().succession().settles_until();
-        map.nodes.values().filter_map(settles).max()
+        map.nodes().filter_map(settles).max()
     }
 
     /// [`crate::Backend::proves_grants`].
@@ -173,7 +160,7 @@ impl Topology {
 
     /// Whether there is a connection to any node now.
     pub fn is_connected(&self) -> bool {
-        self.map().nodes.values().any(|node| node.is_connected())
+        self.map().nodes().any(|node| node.is_connected())
     }
 
     /// Asks the nodes who has which slot. Those who come while somebody asks share the answer.
@@ -235,7 +222,8 @@ impl Topology {
     /// Who can be asked: the nodes that are known, in any order, as one may know less than others;
     /// and those of the settings, in theirs.
     fn candidates(&self) -> Vec<Endpoint> {
-        let mut candidates: Vec<Endpoint> = self.map().nodes.keys().cloned().collect();
+        let mut candidates: Vec<Endpoint> =
+            self.map().nodes().map(|node| node.endpoint().clone()).collect();
         candidates.shuffle(&mut rand::rng());
         for seed in &self.settings.seeds {
             if !candidates.contains(seed) {
@@ -247,77 +235,25 @@ impl Topology {
 
     fn learn(&self, ranges: Vec<Range>) {
         let mut map = self.map();
-        let mut owners = vec![None; SLOTS];
-        for Range { first, last, primary } in ranges {
-            let node = map.node(self.settings.reached(primary), &self.opener);
-            node.opener().server().has_slot(first);
-            let slots = owners.iter_mut().take(usize::from(last) + 1).skip(first.into());
-            slots.for_each(|owner| *owner = Some(node.clone()));
+        let owned = ranges
+            .into_iter()
+            .map(|Range { first, last, primary }| (first..=last, self.settings.reached(primary)));
+        for (node, had_slots) in map.replace(owned, &self.opener) {
+            self.took_over(&node, had_slots);
         }
-        self.replace(&mut map, owners);
-        map.forget_unused();
     }
 
-    /// The slots have these owners now. One that had none before may have taken over from another that
+    /// Slots that were another's are this node's now. If it had none it may have taken over from one that
     /// failed, and not know of all locks.
-    fn replace(&self, map: &mut Map, owners: Vec<Option<Arc<Node>>>) {
-        let before = std::mem::replace(&mut map.owners, owners);
-        let is_new = |(before, now): &(&Option<Arc<Node>>, &Option<Arc<Node>>)| match (before, now)
-        {
-            (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
-            _ => false,
-        };
-        let mut known: Vec<Arc<Node>> = Vec::new();
-        let mut has_changed = false;
-        for (_, now) in before.iter().zip(&map.owners).filter(is_new) {
-            has_changed = true;
-            let Some(now) = now else { continue };
-            if known.iter().any(|known| Arc::ptr_eq(known, now)) {
-                continue;
-            }
-            known.push(now.clone());
-            if !before.iter().flatten().any(|before| Arc::ptr_eq(before, now)) {
-                now.opener().server().succession().succeeds(self.settings.node.settle_time);
-            }
+    fn took_over(&self, node: &Node, had_slots: bool) {
+        if !had_slots {
+            node.opener().server().succession().succeeds(self.settings.node.settle_time);
         }
-        if has_changed {
-            self.changed.notify_one();
-        }
+        self.changed.notify_one();
     }
 
     fn map(&self) -> MutexGuard<'_, Map> {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Map {
-    fn owner(&self, slot: Slot) -> Option<Arc<Node>> {
-        self.owners.get(usize::from(slot)).cloned().flatten()
-    }
-
-    fn primaries(&self) -> Vec<Arc<Node>> {
-        let mut primaries: Vec<Arc<Node>> = Vec::new();
-        for owner in self.owners.iter().flatten() {
-            // Slots of one node mostly come in a row.
-            if !primaries.iter().rev().any(|known| Arc::ptr_eq(known, owner)) {
-                primaries.push(owner.clone());
-            }
-        }
-        primaries
-    }
-
-    fn node(&mut self, endpoint: Endpoint, opener: &Opener) -> Arc<Node> {
-        let ear = self.ear.as_ref();
-        let new = |endpoint: &Endpoint| Arc::new(Node::new(endpoint.clone(), opener, ear));
-        self.nodes.entry(endpoint).or_insert_with_key(new).clone()
-    }
-
-    /// Lets go of nodes that have no slots, unless they may be about to get some.
-    fn forget_unused(&mut self) {
-        let primaries = self.primaries();
-        self.nodes.retain(|_, node| {
-            !node.is_unused() || primaries.iter().any(|primary| Arc::ptr_eq(primary, node))
-        });
     }
 }
 
