@@ -83,6 +83,29 @@ declare namespace distLock {
     acquire(resource: string, options: AcquireOptions, callback: Callback<Lock | false>): void
 
     /**
+     * Acquires the locks of several resources at once, or none: while one is taken, nothing is held. All have the
+     * same fencing token. In a Cluster their keys must lie in one slot (the same `{tag}` in their names), or
+     * the call fails with `ERR_LOCK_CROSS_SLOT`; with `inTurn` they may lie anywhere.
+     *
+     * Returns the locks, or `false` when one was still taken after `maxRetries` or `timeout`.
+     *
+     * Errors: as above, and a `TypeError` for a name that comes twice.
+     *
+     * @example
+     * ```js
+     * const both = await locks.acquire(['account:1', 'account:2'])
+     * ```
+     */
+    acquire(resources: readonly string[], options?: TogetherOptions): Promise<Locks | false>
+    acquire(resources: readonly string[], owner: string): Promise<Locks | false>
+    acquire(resources: readonly string[], callback: Callback<Locks | false>): void
+    acquire(
+      resources: readonly string[],
+      options: TogetherOptions,
+      callback: Callback<Locks | false>,
+    ): void
+
+    /**
      * Releases the lock of a resource, given its id: in any process, with or without the
      * {@link Lock} itself.
      *
@@ -208,6 +231,42 @@ declare namespace distLock {
 
     /** `close()`, at the end of a block that begins with `await using locks = distLock(…)`. */
     [Symbol.asyncDispose](): Promise<void>
+  }
+
+  /** Several locks that were acquired together. */
+  interface Locks extends Pick<
+    Lock,
+    | 'owner'
+    | 'acquiredOnAttempt'
+    | 'acquireDelay'
+    | 'fencingToken'
+    | 'remaining'
+    | 'state'
+    | 'signal'
+  > {
+    /** Each of them, in the order of the resources. */
+    readonly locks: Lock[]
+
+    readonly resource: string[]
+    readonly key: string[]
+
+    /** Releases all; `true` when all were still held. */
+    release(): Promise<boolean>
+
+    /** Lets all live for `milliseconds` from now; `true` when all were still held. */
+    extend(milliseconds: number): Promise<boolean>
+
+    [Symbol.asyncDispose](): Promise<void>
+  }
+
+  /** What can be set for one acquire of several resources. */
+  interface TogetherOptions extends AcquireOptions {
+    /**
+     * Takes them one after the other in the order of their names, and holds those it has meanwhile; needed where
+     * they do not lie in one slot of a Cluster, or there is no queue.
+     * @default false
+     */
+    inTurn?: boolean
   }
 
   /** What `info` tells. */
@@ -558,6 +617,7 @@ declare namespace distLock {
    * - `ERR_LOCK_REDIS`: Redis answered with an error, see `redisCode`.
    * - `ERR_LOCK_UNSUPPORTED`: Redis does not know a command that every lock takes: `EVAL`, or the one that
    *   the message names. Or there is no queue (see `info`), without which no lock is shared or stolen.
+   * - `ERR_LOCK_CROSS_SLOT`: locks that were to be taken at once lie in different slots of a Cluster.
    * - `ERR_LOCK_PERMITS`: others hold the lock, or wait for it, with another number of `permits`, or share it
    *   without one.
    * - `ERR_LOCK_NOT_REPLICATED`: fewer replicas than `minReplicas` have it, see `wanted` and `got`. A
@@ -572,6 +632,7 @@ declare namespace distLock {
     | 'ERR_LOCK_REDIS'
     | 'ERR_LOCK_NOT_REPLICATED'
     | 'ERR_LOCK_UNSUPPORTED'
+    | 'ERR_LOCK_CROSS_SLOT'
     | 'ERR_LOCK_PERMITS'
     | 'ERR_LOCK_CLOSED'
     | 'ERR_LOCK_LOST'

@@ -31,13 +31,16 @@ for (const name of noNames) {
     `the name ${shown} is refused by every method`,
     async ({ locks }) => {
       const calls = [
-        await seen((callback) => locks.acquire(name, 'owner', callback)),
         await seen((callback) => locks.getAcquiredLock(name, callback)),
         await seen((callback) => locks.releaseLock(name, 'id', callback)),
         await seen((callback) => locks.extendLock(name, 'id', 1000, callback)),
       ]
+      // Version 3 takes the locks of all names in a list.
+      if (!Array.isArray(name) || name.length === 0) {
+        calls.push(await seen((callback) => locks.acquire(name, 'owner', callback)))
+      }
 
-      assert.deepEqual(calls, Array(4).fill(refused(NAME)))
+      assert.deepEqual(calls, Array(calls.length).fill(refused(NAME)))
     },
     ONE,
   )

@@ -92,7 +92,7 @@ class Acquire extends Call {
     else {
       stats.acquire(lock.acquireDelay)
       if (channels.grant.hasSubscribers) channels.grant.publish(this.tellGrant(lock))
-      if (channels.lost.hasSubscribers) this.#watchLoss(lock)
+      if (channels.lost.hasSubscribers) this.watchLoss(lock)
     }
     super.succeed(lock)
   }
@@ -111,7 +111,7 @@ class Acquire extends Call {
     return { resource, key, owner, fencingToken, ttl: this.request.ttl, attempts, waited }
   }
 
-  #watchLoss(lock) {
+  watchLoss(lock) {
     const granted = performance.now()
     const { resource, key, owner, fencingToken } = this.tellGrant(lock)
     engine.watch(this.locker.number, lock.id, (reason) => {
@@ -122,8 +122,12 @@ class Acquire extends Call {
   }
 
   /** The lock was granted to a caller who does not want it any more. */
-  giveBack(id) {
-    carryOut(new GiveBack(this.manager, this.resource, id), this.locker)
+  giveBack({ id }) {
+    this.giveBackOne(this.resource, id)
+  }
+
+  giveBackOne(resource, id) {
+    carryOut(new GiveBack(this.manager, resource, id), this.locker)
   }
 }
 

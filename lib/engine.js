@@ -126,7 +126,7 @@ function complete(number, at) {
   call.ended?.()
   try {
     if (call.isCancelled) {
-      if (outcome === GRANTED) call.giveBack(value.id)
+      if (outcome === GRANTED) call.giveBack(value)
       call.fail(call.reason)
     } else if (outcome === FAILED) call.fail(error)
     else call.succeed(value)

@@ -9,6 +9,7 @@ const { isTraced, trace } = require('./diagnostics/tracing.js')
 const { closed } = require('./errors.js')
 const { lockerFor } = require('./lockers.js')
 const option = require('./options.js')
+const { AcquireTogether, acquireInTurn, checkResources } = require('./together.js')
 const { closeWith } = require('./watch.js')
 const { clientIdOf, query } = require('./web/query.js')
 const { request } = require('./web/request.js')
@@ -124,7 +125,7 @@ class Manager {
       ),
       maxHold: option.maxHold(ofCall(own?.maxHold, options.maxHold, DEFAULTS.maxHold)),
       signal: option.signal(own?.signal),
-      sharing: own === undefined ? -1 : option.sharing(own),
+      sharing: own === undefined ? option.ALONE : option.sharing(own),
     }
   }
 }
@@ -141,6 +142,7 @@ const ACQUIRE_OPTIONS = [
   'maxHold',
   'mode',
   'permits',
+  'inTurn',
 ]
 
 /** The methods people call, with the arguments, the validation and the texts of version 2. */
@@ -152,7 +154,8 @@ function api(manager) {
         owner = ''
       }
       mustBeCallback(callback)
-      if (!isText(resource)) return refuse(callback, new Error(NAME))
+      const isSeveral = Array.isArray(resource) && resource.length > 0
+      if (!isSeveral && !isText(resource)) return refuse(callback, new Error(NAME))
 
       const own = isOptions(owner) ? owner : undefined
       if (own) owner = own.owner === undefined ? '' : own.owner
@@ -162,10 +165,17 @@ function api(manager) {
       let request
       try {
         request = manager.acquireRequest(own)
+        if (isSeveral) checkTogether(resource, own)
       } catch (error) {
         return refuse(callback, error)
       }
-      const call = new Acquire(manager, resource, owner, request)
+      if (isSeveral && own?.inTurn === true) {
+        const taken = acquireInTurn((one, each) => this.acquire(one, each), resource, own)
+        return callback ? void taken.then((locks) => callback(null, locks), callback) : taken
+      }
+      const call = isSeveral
+        ? new AcquireTogether(manager, [...resource], owner, request)
+        : new Acquire(manager, resource, owner, request)
       return isTraced() ? trace(call, callback, dispatch) : dispatch(call, callback)
     },
 
@@ -228,6 +238,14 @@ function api(manager) {
     [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
       return close(manager)
     },
+  }
+}
+
+/** Several locks are taken at once; shared ones and permits only one after the other. */
+function checkTogether(resources, own) {
+  checkResources(resources)
+  if (own?.inTurn !== true && option.sharing(own ?? {}) !== option.ALONE) {
+    throw new TypeError('Expected `mode` and `permits` for several resources only with `inTurn`')
   }
 }
 

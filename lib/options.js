@@ -207,6 +207,7 @@ function shown(value) {
 
 module.exports = {
   DEFAULTS,
+  ALONE,
   STEAL,
   autoExtend,
   current,

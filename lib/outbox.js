@@ -5,7 +5,9 @@ const FIELDS = 12
 /** Calls that cross together. */
 const ROOM = 64
 
-const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE, FORCE, QUERY] = [1, 2, 3, 4, 5, 6, 7, 8]
+const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE, FORCE, QUERY, ALL] = [
+  1, 2, 3, 4, 5, 6, 7, 8, 9,
+]
 
 /** The calls of this tick, which cross into Rust together; `src/node/submission.rs` reads them. */
 class Outbox {
@@ -21,7 +23,15 @@ class Outbox {
   }
 
   acquire(call, locker, key, owner, request, group) {
-    const at = this.#put(call, ACQUIRE, locker, key, owner)
+    this.#acquire(call, ACQUIRE, locker, key, owner, request, group)
+  }
+
+  acquireAll(call, locker, keys, owner, request, group) {
+    this.#acquire(call, ALL, locker, keys, owner, request, group)
+  }
+
+  #acquire(call, operation, locker, key, owner, request, group) {
+    const at = this.#put(call, operation, locker, key, owner)
     const numbers = this.#numbers
     numbers[at + 3] = request.ttl
     numbers[at + 4] = request.retryDelay

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::backend::{Acquired, Backend, Text, View, Waiter};
+use crate::backend::{Acquired, AcquiredAll, Backend, Text, View, Waiter};
 use crate::clock::Moment;
 use crate::early::Early;
 use crate::error::{Error, Result};
@@ -56,6 +56,15 @@ pub enum Attempt {
     Waits(View, Moment),
     /// Somebody else has it, and this server has no queue.
     NoQueue,
+}
+
+/// What came of an attempt to take several.
+#[derive(Debug)]
+pub enum Attempts {
+    /// All are ours.
+    Held(Grant),
+    /// Somebody else has the one with this number.
+    Taken(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +138,41 @@ impl<B: Backend> Claim<B> {
         }
         let answer = self.waiting.acquire(&self.key, &self.waiter, wait, sent).await;
         self.answered(answer, wait, before, sent)
+    }
+
+    /// Asks once for all of `claims` or none.
+    pub async fn attempt_all(claims: &mut [Self]) -> Result<Attempts> {
+        let Some(first) = claims.first() else { return Ok(Attempts::Taken(0)) };
+        first.settled().await?;
+        let waiting = first.waiting.clone();
+        let wanted: Vec<_> =
+            claims.iter().map(|claim| (claim.key.clone(), claim.waiter.clone())).collect();
+        let before: Vec<State> = claims.iter().map(|claim| claim.state).collect();
+        for claim in claims.iter_mut().filter(|claim| claim.state == State::Nothing) {
+            claim.state = State::Pending;
+        }
+        let sent = Moment::now();
+        let answer = waiting.backend().acquire_all(&wanted).await;
+        if let Ok(AcquiredAll::Held(token)) = answer {
+            let ttl = wanted.iter().map(|(_, waiter)| waiter.ttl).min().unwrap_or_default();
+            let grant = Grant { token: Some(token), since: sent, ttl };
+            if !grant.valid_until().is_over() {
+                return Ok(Attempts::Held(grant));
+            }
+            claims.iter_mut().for_each(Claim::give_back);
+            return Ok(Attempts::Taken(0));
+        }
+        let is_lost = matches!(answer, Err(Error::Unknown(_)));
+        for (claim, before) in claims.iter_mut().zip(before) {
+            claim.state = if is_lost { State::Lost } else { before };
+        }
+        match answer? {
+            AcquiredAll::Taken(number) => {
+                claims.iter_mut().for_each(|claim| claim.attempts += 1);
+                Ok(Attempts::Taken(number))
+            }
+            AcquiredAll::Held(_) => Ok(Attempts::Taken(0)),
+        }
     }
 
     /// Asks once to be given the lock, whoever has it.
@@ -221,7 +265,8 @@ impl<B: Backend> Claim<B> {
         self.waiter.id.clone()
     }
 
-    fn give_back(&mut self) {
+    /// Frees what it may hold, in the background, and goes on under another id.
+    pub fn give_back(&mut self) {
         let lost = self.state == State::Lost;
         self.state = State::Nothing;
         // A later attempt must not be undone with this one.

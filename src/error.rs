@@ -65,6 +65,10 @@ pub enum Error {
         cause: Cause,
     },
 
+    /// Locks that were to be taken at once lie in different slots of a Cluster.
+    #[error("these locks lie in different slots of the Cluster: give their names the same {{tag}}")]
+    CrossSlot,
+
     /// The lock is held, or waited for, by others who share it in another way.
     #[error("the lock is shared: {}", described(.0))]
     Permits(Sharing),
@@ -94,6 +98,7 @@ impl Error {
             }
             Error::Unknown(_) => "ERR_LOCK_UNKNOWN",
             Error::Redis { .. } | Error::Credentials { .. } => "ERR_LOCK_REDIS",
+            Error::CrossSlot => "ERR_LOCK_CROSS_SLOT",
             Error::Permits(_) => "ERR_LOCK_PERMITS",
             Error::Unsupported(_) => "ERR_LOCK_UNSUPPORTED",
             Error::NotReplicated { .. } => "ERR_LOCK_NOT_REPLICATED",
@@ -126,6 +131,7 @@ impl Error {
             }
             Error::Untrusted(_)
             | Error::Refused(_)
+            | Error::CrossSlot
             | Error::Permits(_)
             | Error::Unsupported(_)
             | Error::NotReplicated { .. }

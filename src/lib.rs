@@ -50,6 +50,7 @@ pub mod schedule;
 pub mod subscription;
 mod task;
 pub mod tie;
+mod together;
 pub mod undo;
 pub mod waiters;
 pub mod waiting;

@@ -340,7 +340,7 @@ impl<B: Backend> Locker<B> {
     }
 
     /// The caller takes the lock it was granted.
-    fn keep(
+    pub(crate) fn keep(
         &self,
         claim: Claim<B>,
         schedule: &Schedule,

@@ -92,6 +92,15 @@ pub enum Acquired {
     Tie,
 }
 
+/// The answer to [`Backend::acquire_all`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcquiredAll {
+    /// All are ours, with this token.
+    Held(Token),
+    /// None was taken: somebody else has, or is before us at, the one with this number.
+    Taken(usize),
+}
+
 /// What a step saw of the lock, after it did its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
@@ -189,6 +198,13 @@ pub trait Backend: Send + Sync + 'static {
         waiter: &Waiter,
         wait: bool,
     ) -> impl Future<Output = Result<Acquired>> + Send;
+
+    /// Takes all of these keys or none, in one step; those that their waiter holds already are renewed.
+    /// Nobody queues.
+    fn acquire_all(
+        &self,
+        wanted: &[(Text, Waiter)],
+    ) -> impl Future<Output = Result<AcquiredAll>> + Send;
 
     /// Takes `key` from whoever holds it, before all who wait, and tells the holders; or renews it if
     /// the waiter holds it already.
@@ -407,6 +423,10 @@ macro_rules! either {
 impl Backend for Store {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         either!(self.acquire(key, waiter, wait))
+    }
+
+    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
+        either!(self.acquire_all(wanted))
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {

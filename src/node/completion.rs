@@ -70,13 +70,19 @@ pub struct Grant {
     pub ttl: Duration,
     /// The lock.
     pub lock: Lock,
+    /// Those that were taken with it, and their keys.
+    pub others: Vec<(Arc<str>, Lock)>,
 }
 
 impl Grant {
     /// Nobody is there to take the lock: releases it in the background.
     pub fn give_back(self) {
-        super::runtime::handle()
-            .spawn(async move { self.locker.give_back(self.key, self.lock.id, self.ttl) });
+        super::runtime::handle().spawn(async move {
+            self.locker.give_back(self.key, self.lock.id, self.ttl);
+            for (key, lock) in self.others {
+                self.locker.give_back(key, lock.id, self.ttl);
+            }
+        });
     }
 }
 
@@ -141,6 +147,11 @@ impl Completion {
     pub fn write(self, record: &mut [f64], texts: &mut String) {
         let (outcome, values, written): (u8, [f64; 3], [Option<&str>; 4]);
         match &self.outcome {
+            Outcome::Granted(Grant { lock, others, .. }) if !others.is_empty() => {
+                let ids = others.iter().fold(lock.id.to_string(), |ids, (_, lock)| ids + &lock.id);
+                let values = [1.0, lock.waited.as_millis() as f64, number(lock.token)];
+                return put(record, texts, self.call, 1, values, [Some(&ids), None, None, None]);
+            }
             Outcome::Granted(Grant { lock, .. }) => {
                 outcome = 1;
                 // Whole milliseconds, as version 2 counted them.
@@ -240,7 +251,7 @@ fn detail(error: &Error) -> (Option<&str>, Option<&str>) {
         | Error::Refused(cause)
         | Error::Unsupported(cause)
         | Error::NotReplicated { cause, .. } => (cause.code, Some(&cause.message)),
-        Error::Permits(_) | Error::Settings(_) | Error::Closed => (None, None),
+        Error::CrossSlot | Error::Permits(_) | Error::Settings(_) | Error::Closed => (None, None),
     }
 }
 

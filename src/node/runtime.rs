@@ -59,6 +59,8 @@ impl Command {
 pub enum Work {
     /// [`Locker::acquire`].
     Acquire(Acquire),
+    /// [`Locker::acquire_all`].
+    AcquireAll(Vec<Text>, Acquire),
     /// [`Locker::release`].
     Release {
         /// The lock's key.
@@ -148,7 +150,7 @@ async fn run(mut received: UnboundedReceiver<Submitted>) {
             let Some(locker) = locker else {
                 return reply.send(Outcome::Failed(Error::Closed));
             };
-            let is_acquire = matches!(work, Work::Acquire(_));
+            let is_acquire = matches!(work, Work::Acquire(_) | Work::AcquireAll(..));
             let task = Box::pin(carry_out(reply, locker, work));
             together.push(Started { number: call, is_acquire, task });
         };
@@ -216,7 +218,27 @@ pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
         Work::Acquire(request) => {
             let (key, ttl): (_, Duration) = (request.key.clone(), request.ttl);
             match locker.acquire(request).await {
-                Ok(Some(lock)) => Outcome::Granted(Grant { locker, key, ttl, lock }),
+                Ok(Some(lock)) => {
+                    let others = Vec::new();
+                    Outcome::Granted(Grant { locker, key, ttl, lock, others })
+                }
+                Ok(None) => Outcome::No,
+                Err(error) => Outcome::Failed(error),
+            }
+        }
+        Work::AcquireAll(keys, request) => {
+            let ttl = request.ttl;
+            match Box::pin(locker.acquire_all(keys.clone(), request)).await {
+                Ok(Some(locks)) => {
+                    let mut locks = keys.into_iter().zip(locks);
+                    match locks.next() {
+                        Some((key, lock)) => {
+                            let others = locks.collect();
+                            Outcome::Granted(Grant { locker, key, ttl, lock, others })
+                        }
+                        None => Outcome::No,
+                    }
+                }
                 Ok(None) => Outcome::No,
                 Err(error) => Outcome::Failed(error),
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::runtime::Work;
-use crate::backend::{Sharing, Store};
+use crate::backend::{Sharing, Store, Text};
 use crate::holds::Renewal;
 use crate::locker::{Acquire, Locker};
 use crate::schedule::Schedule;
@@ -108,6 +108,7 @@ pub fn read<'a>(
             4 => Work::Read { key: key.into() },
             5 => Work::Mode,
             6 => Work::Describe,
+            9 => Work::AcquireAll(keys(key), acquire("", other, values, owner)),
             7 => Work::ForceRelease { key: key.into() },
             _ => Work::Query { prefix: key.into() },
         };
@@ -139,6 +140,18 @@ fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
         },
         steal: values[6] < -1.0,
     }
+}
+
+/// Texts in one, each with its length in bytes and a colon before it.
+fn keys(mut rest: &str) -> Vec<Text> {
+    let mut keys = Vec::new();
+    while let Some((length, after)) = rest.split_once(':') {
+        let end = length.parse().unwrap_or(after.len()).min(after.len());
+        let Some((key, others)) = after.split_at_checked(end) else { break };
+        keys.push(key.into());
+        rest = others;
+    }
+    keys
 }
 
 fn milliseconds(number: f64) -> Duration {
@@ -189,6 +202,13 @@ mod tests {
         numbers[..3].copy_from_slice(&[call, 2.0, 5.0]);
         numbers[FIELDS - 2..].copy_from_slice(&[units(key), units(id)]);
         (numbers, format!("{key}\0{id}\0"))
+    }
+
+    #[test]
+    fn several_keys_are_told_apart_whatever_they_are_made_of() {
+        let read = keys("4:a:1b0:5:🔒x1:c");
+
+        assert_eq!(read.iter().map(|key| &**key).collect::<Vec<_>>(), ["a:1b", "", "🔒x", "c"]);
     }
 
     #[test]

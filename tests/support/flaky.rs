@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
-    Acquired, Beat, Listing, Message, Messages, Mode, Released, Text, Waiter,
+    Acquired, AcquiredAll, Beat, Listing, Message, Messages, Mode, Released, Text, Waiter,
 };
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use tokio::sync::Notify;
@@ -217,6 +217,10 @@ impl Backend for Flaky {
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
         self.meet("steal", &waiter.id, self.client.steal(key, waiter)).await
+    }
+
+    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
+        self.client.acquire_all(wanted).await
     }
 
     async fn force(&self, key: &Text) -> Result<Released> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
-    Acquired, Beat, Handed, Held, Listing, Message, Messages, Mode, Released, Text, Token, View,
-    Waiter,
+    Acquired, AcquiredAll, Beat, Handed, Held, Listing, Message, Messages, Mode, Released, Text,
+    Token, View, Waiter,
 };
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use futures_util::FutureExt;
@@ -598,6 +598,10 @@ impl Backend for Process {
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
         self.client.steal(key, waiter).await
+    }
+
+    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
+        self.client.acquire_all(wanted).await
     }
 
     async fn force(&self, key: &Text) -> Result<Released> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
-    Acquired, Backend, Beat, Holder, Listing, Message, Messages, Mode, Released, Text, Waiter,
+    Acquired, AcquiredAll, Backend, Beat, Holder, Listing, Message, Messages, Mode, Released, Text,
+    Waiter,
 };
 use crate::error::Result;
 use crate::id;
@@ -111,6 +112,10 @@ impl Drop for Client {
 impl Backend for Client {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         self.step(|step| step.acquire(key, waiter, wait))
+    }
+
+    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
+        Ok(self.step(|step| step.acquire_all(wanted)))
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {

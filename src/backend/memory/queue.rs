@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::locks::{Entry, Lock, Locks, Queue, Shares, after, is_earlier};
 use crate::backend::{
-    Acquired, Beat, CLAIM, Handed, Held, Listing, Message, Queued, Released, Sharing, Text, View,
-    Waiter,
+    Acquired, AcquiredAll, Beat, CLAIM, Handed, Held, Listing, Message, Queued, Released, Sharing,
+    Text, View, Waiter,
 };
 use crate::error::{Error, Result};
 use crate::id;
@@ -70,6 +70,26 @@ impl Step<'_> {
             Held::Ours(handed) if handed.id == waiter.id => Acquired::Held(Some(handed.token)),
             _ => Acquired::Waits(view),
         })
+    }
+
+    /// Takes all of the locks or none.
+    pub fn acquire_all(&mut self, wanted: &[(Text, Waiter)]) -> AcquiredAll {
+        let is_ours = |entry: &Entry, waiter: &Waiter| {
+            let is_free = entry.lock.is_none() && entry.queue.is_none();
+            is_free || entry.lock.as_ref().is_some_and(|lock| lock.id == waiter.id)
+        };
+        for (number, (key, waiter)) in wanted.iter().enumerate() {
+            if !is_ours(self.locks.entry(key), waiter) {
+                return AcquiredAll::Taken(number);
+            }
+        }
+        let token = self.locks.next_number();
+        for (key, waiter) in wanted {
+            let slot = &mut self.locks.entry(key).lock;
+            let queued = slot.as_ref().and_then(|lock| lock.queued);
+            *slot = Some(Lock::held_by(waiter, token, queued, waiter.ttl));
+        }
+        AcquiredAll::Held(token)
     }
 
     /// Takes the lock from whoever holds it.

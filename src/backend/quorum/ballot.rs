@@ -160,6 +160,7 @@ fn cause(error: &Error) -> Option<&Cause> {
         | Error::NotReplicated { cause, .. } => Some(cause),
         Error::Redis { .. }
         | Error::Credentials { .. }
+        | Error::CrossSlot
         | Error::Permits(_)
         | Error::Closed
         | Error::Settings(_) => None,

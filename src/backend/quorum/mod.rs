@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Acquired, Backend, Beat, Holder, Listing, Messages, Mode, Released, Settings as OfOne, Sharing,
-    Store, Text, Waiter,
+    Acquired, AcquiredAll, Backend, Beat, Holder, Listing, Messages, Mode, Released,
+    Settings as OfOne, Sharing, Store, Text, Waiter,
 };
 use crate::error::{Cause, Error, Result};
 use crate::id;
@@ -139,6 +139,10 @@ impl<B: Backend> Backend for Quorum<B> {
                 Ok(None) | Err(_) => Ok(Acquired::Tie),
             },
         }
+    }
+
+    async fn acquire_all(&self, _wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
+        Err(unsupported())
     }
 
     async fn steal(&self, _key: &Text, _waiter: &Waiter) -> Result<Acquired> {

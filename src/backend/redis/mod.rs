@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use super::{Acquired, Backend, Beat, Holder, Listing, Messages, Mode, Released, Text, Waiter};
+use super::{
+    Acquired, AcquiredAll, Backend, Beat, Holder, Listing, Messages, Mode, Released, Text, Waiter,
+};
 use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
 use crate::key;
@@ -117,6 +119,14 @@ impl<S: Servers> Backend for Redis<S> {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let action = Action::Acquire { waiter: waiter.clone(), wait };
         step::acquired(self.ask_queue(key, action).await?)
+    }
+
+    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
+        if let Mode::Classic(reason) = self.servers.mode().await? {
+            let message = format!("this takes a queue, and there is none ({reason})");
+            return Err(Error::Unsupported(Cause::new(message)));
+        }
+        step::acquired_all(self.servers.acquire_all(wanted).await?, wanted.len())
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {

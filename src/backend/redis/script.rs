@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
-use super::step::Step;
+use super::step::{self, Step};
+use crate::backend::{Text, Waiter};
 use crate::key::{self, Slot};
 
 /// A script, and the name Redis caches it under.
@@ -121,6 +122,26 @@ pub fn look(key: &str) -> Cmd {
 
 /// How the script for where there is no queue refuses what takes one.
 pub const UNSUPPORTED: &str = "UNSUPPORTED";
+
+/// Takes several locks at once, or none.
+static ALL: &str = concat!(include_str!("../../lua/common.lua"), include_str!("../../lua/all.lua"));
+
+/// The command that takes all of these locks, which have one owner and ttl, or none.
+pub fn all(wanted: &[(Text, Waiter)], process: &str, slot: Option<Slot>) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(ALL).arg(1 + 2 * wanted.len()).arg(&*fence(slot));
+    for (key, _) in wanted {
+        command.arg(&**key).arg(key::queue(key));
+    }
+    command.arg(process);
+    if let Some((_, waiter)) = wanted.first() {
+        command.arg(&*waiter.owner).arg(step::milliseconds(waiter.ttl));
+    }
+    for (_, waiter) in wanted {
+        command.arg(&*waiter.id);
+    }
+    command
+}
 
 /// The command that goes on from `cursor` through the keys that begin with `prefix`.
 pub fn scan(cursor: &[u8], prefix: &str) -> Cmd {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use redis::{Cmd, ServerError, Value};
 
 use crate::backend::{
-    Acquired, Beat, Handed, Held, Holder, Listing, Queued, Released, Sharing, Text, Token, View,
-    Waiter,
+    Acquired, AcquiredAll, Beat, Handed, Held, Holder, Listing, Queued, Released, Sharing, Text,
+    Token, View, Waiter,
 };
 use crate::error::{Error, Result};
 use crate::key::Slot;
@@ -242,7 +242,7 @@ fn write_terms<'c>(command: &'c mut Cmd, waiter: &Waiter) -> &'c mut Cmd {
 }
 
 /// Whole milliseconds, as many as Redis and Lua can count.
-fn milliseconds(duration: Duration) -> u64 {
+pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 53)
 }
 
@@ -281,6 +281,18 @@ pub fn acquired(value: Value) -> Result<Acquired> {
         Value::Int(1) => Ok(Acquired::Held(None)),
         Value::BulkString(token) => Ok(Acquired::Held(Some(number(&token)?))),
         Value::Array(fields) if fields.len() == 5 => Ok(Acquired::Waits(view(fields)?)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The reply to [`super::script::all`] for so many locks.
+pub fn acquired_all(value: Value, count: usize) -> Result<AcquiredAll> {
+    match reply(value)? {
+        Value::BulkString(token) => Ok(AcquiredAll::Held(number(&token)?)),
+        Value::Int(taken) => match usize::try_from(-1 - taken) {
+            Ok(number) if number < count => Ok(AcquiredAll::Taken(number)),
+            _ => Err(unexpected(&Value::Int(taken))),
+        },
         other => Err(unexpected(&other)),
     }
 }

@@ -16,9 +16,10 @@ pub mod settings;
 mod slots;
 mod topology;
 
+use super::script;
 use super::servers::Servers;
 use super::step::{Action, Route, Step};
-use crate::backend::{Messages, Mode, Text};
+use crate::backend::{Messages, Mode, Text, Waiter};
 use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
 use crate::key;
@@ -92,6 +93,16 @@ impl Servers for Cluster {
         }
         let lost = format!("{MOST_NODES} nodes in turn said that the key is at another");
         Err(self.in_trouble(Error::Unreachable(Cause::new(lost))))
+    }
+
+    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<Value> {
+        let Some((first, _)) = wanted.first() else { return Ok(Value::Nil) };
+        let slot = key::slot(first);
+        if wanted.iter().any(|(key, _)| key::slot(key) != slot) {
+            return Err(Error::CrossSlot);
+        }
+        let command = script::all(wanted, self.process(), Some(slot));
+        self.ask(Step::new(first.clone(), Action::Alone(command))).await
     }
 
     async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
