@@ -106,6 +106,23 @@ for (const [what, keysOf] of Object.entries({
   })
 }
 
+test('while a slot is moved, a lock in it that is shared waits for the end of that, and is not denied', async () => {
+  const [locks] = twoManagers({ connectTimeout: 300 })
+  const [name] = await cluster.namesOn([cluster.primaries[1]])
+  const shared = await locks.acquire(name, { mode: 'shared' })
+  const move = await cluster.beginMove(`lock:${name}`, cluster.spares[0])
+  await move.moveKeys([`lock:${name}`])
+
+  await assert.rejects(shared.extend(30000), { redisCode: 'TRYAGAIN' })
+  await assert.rejects(shared.release(), { redisCode: 'TRYAGAIN' })
+  await move.moveKeys()
+  await move.end()
+
+  // Its release goes on in the background.
+  await eventually(async () => (await locks.getAcquiredLock(name)) === null, 'released')
+  await cluster.move(`lock:${name}`, cluster.primaries[1])
+})
+
 test('while an empty slot is moved, a lock in it is taken once it has been', async () => {
   const [locks] = twoManagers()
   const [name] = await cluster.namesOn([cluster.primaries[2]], 'lock:empty')

@@ -95,16 +95,18 @@ class Cluster {
     return this.primaries[0].command('CLUSTER', 'KEYSLOT', key)
   }
 
-  /** The node that has a key, as it says itself. */
+  /** The node that has a key, as it says itself; after a change they may disagree for a moment. */
   async ownerOf(key, nodes = this.nodes) {
-    for (const node of nodes) {
-      const has = await node.command('EXISTS', key).then(
-        () => true,
-        () => false,
-      )
-      if (has) return node
+    let owner
+    const isFound = async () => {
+      for (const node of nodes) {
+        const answer = await node.command('EXISTS', key).catch(() => undefined)
+        if (answer !== undefined) owner = node
+      }
+      return owner !== undefined
     }
-    throw new Error(`nobody has ${key}`)
+    await eventually(isFound, `a node that has ${key}`)
+    return owner
   }
 
   /** Begins to move the slot of a key to another node; nothing of it is there yet. */
@@ -124,7 +126,16 @@ class Cluster {
         await from.command('MIGRATE', to.host, to.port, '', 0, 5000, 'KEYS', ...keys)
       },
       end: async () => {
-        for (const node of [to, from]) await node.command('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
+        const primaries = [...this.primaries, ...this.spares]
+        const others = primaries.filter((node) => node !== to && node !== from)
+        for (const node of [to, from, ...others]) {
+          await node.command('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
+        }
+        // Who takes over a slot before it has heard of the last epoch may not be believed.
+        const epoch = async (node) =>
+          /cluster_current_epoch:\d+/.exec(await node.command('CLUSTER', 'INFO'))[0]
+        const epochs = async () => new Set(await Promise.all(this.nodes.map(epoch)))
+        await eventually(async () => (await epochs()).size === 1, 'all agree')
       },
     }
   }

@@ -57,6 +57,9 @@ static CLASSIC: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
+/// What can be done on the lock's key alone while its slot is moved. Rare, so it is not loaded before.
+static ALONE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../../lua/alone.lua")));
+
 /// Does what the steps do, to find out whether the server lets us.
 const PROBE: &str = include_str!("../../lua/probe.lua");
 
@@ -169,13 +172,17 @@ pub fn command<'s>(
 ) -> Cmd {
     let steps: Vec<_> = steps.collect();
     let route = steps.first().and_then(|step| step.route);
-    let queue = queue && !route.is_some_and(|route| route.alone);
-    let script = if queue { &QUEUE } else { &CLASSIC };
+    let is_alone = queue && route.is_some_and(|route| route.alone);
+    let script = match queue {
+        true if is_alone => &ALONE,
+        true => &QUEUE,
+        false => &CLASSIC,
+    };
     let name = if in_full { script.text } else { &script.sha };
     let size = steps.iter().map(|step| step.size()).sum::<usize>() + name.len();
     let mut command = Cmd::with_capacity(6 + MOST_ARGUMENTS * steps.len(), size + 64);
     command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(name);
-    match queue {
+    match queue && !is_alone {
         true => {
             command.arg(1 + 2 * steps.len()).arg(&*fence(route.map(|route| route.slot)));
             for step in &steps {

@@ -135,7 +135,7 @@ impl Step {
     /// Whether its work can be done with nothing but the lock's own key: those who wait then find
     /// out by themselves.
     pub fn can_go_alone(&self) -> bool {
-        matches!(self.action, Action::Release { .. } | Action::Extend { .. })
+        matches!(self.action, Action::Release { .. } | Action::Extend { .. } | Action::Read)
     }
 
     /// Whether somebody waits.
