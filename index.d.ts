@@ -336,6 +336,12 @@ declare namespace distLock {
 
     /** The resource that was given to `acquire` or `getAcquiredLock`. Not enumerable, like what follows. */
     readonly resource: string
+
+    /** Its fencing token; `undefined` where version 2 holds the lock, or there is no queue. */
+    readonly fencingToken: number | undefined
+
+    /** The milliseconds until it ends unless it is extended, as Redis said when it was asked; 0 where that is not known. */
+    readonly remaining: number
   }
 
   /** A lock that `acquire` got. */

@@ -37,8 +37,11 @@ test('every property of a lock in index.d.ts exists, and no other', async () => 
   const beside = Object.getOwnPropertyNames(Object.getPrototypeOf(lock))
   assert.deepEqual(members(index, 'Lock'), [...Object.keys(lock), ...beside].sort())
   assert.equal(typeof lock[asyncDispose], 'function')
-  assert.deepEqual(members(index, 'LockDetails'), [...Object.keys(details), 'resource'].sort())
+  const beyond = ['fencingToken', 'remaining', 'resource']
+  assert.deepEqual(members(index, 'LockDetails'), [...Object.keys(details), ...beyond].sort())
   assert.equal(details.resource, 'properties')
+  assert.equal(details.fencingToken, lock.fencingToken)
+  assert.ok(details.remaining > 0 && details.remaining <= 30000)
 })
 
 test('every option of request in web-locks.d.ts is read, and no other', async () => {

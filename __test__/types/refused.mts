@@ -80,7 +80,7 @@ void details.release()
 // @ts-expect-error how it was acquired is not in Redis
 void details?.acquireDelay
 // @ts-expect-error what a process believes of its own lock is none of what is in Redis
-void details?.remaining
+void details?.state
 // @ts-expect-error a token is given, not taken
 if (lock) lock.fencingToken = 5
 
