@@ -10,7 +10,9 @@ use dist_lock::backend::{Mode, Quorum, Text};
 use dist_lock::holds::{Renewal, State};
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Backend, Error, Lock, Locker, Result};
+use support::chance::Chance;
 use support::flaky::{Fate, Flaky};
+use support::network::{Network, Unaudited, Weather};
 use support::takes;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -19,7 +21,6 @@ const TTL: Duration = Duration::from_secs(30);
 const DELAY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 const NODE_TIMEOUT: Duration = Duration::from_millis(500);
-const ROUND_TRIP: Duration = Duration::from_millis(1);
 
 type Process = Arc<Locker<Quorum<Flaky>>>;
 
@@ -407,52 +408,59 @@ async fn a_waiter_gets_the_lock_when_its_holder_is_gone() {
     assert!((TTL..=TTL + DELAY * 2).contains(&started.elapsed()), "{:?}", started.elapsed());
 }
 
+/// Processes whose questions are on their way for a while, each for its own.
+fn far_away(stores: usize, processes: usize, seed: u64) -> (Vec<Arc<Network>>, Vec<FarAway>) {
+    let mut chance = Chance::new(seed);
+    let mut network =
+        || Network::new(Arc::new(Unaudited), chance.fork(), Weather::FAIR, None, true);
+    let networks: Vec<_> = (0..stores).map(|_| network()).collect();
+    let process = || {
+        let members = networks.iter().map(|network| ("store".into(), network.process()));
+        Arc::new(Locker::new(Quorum::new(members.collect(), NODE_TIMEOUT), PATIENCE))
+    };
+    let processes = (0..processes).map(|_| process()).collect();
+    (networks, processes)
+}
+
+type FarAway = Arc<Locker<Quorum<support::network::Process>>>;
+
 #[tokio::test(start_paused = true)]
 async fn of_those_who_ask_at_the_same_moment_one_gets_the_lock() {
     for contenders in [2, 3, 5, 9] {
-        for away in [None, Some(1)] {
-            let (mut none, mut rounds) = (0, 0);
-            for round in 0..100 {
-                let stores = Stores::new(3);
-                let processes: Vec<_> = (0..contenders).map(|_| stores.process()).collect();
-                for (number, (ways, _)) in processes.iter().enumerate() {
-                    // Each is nearest to another store.
-                    for (store, way) in ways.iter().enumerate() {
-                        let order = (store + number + round) % 3;
-                        way.set_always(Fate::Late(ROUND_TRIP + ROUND_TRIP * order as u32 / 10));
-                    }
-                    if let Some(away) = away {
-                        ways[away].set_always(Fate::NotSent);
-                    }
+        for is_one_away in [false, true] {
+            let mut nobody = 0;
+            for seed in 0..100 {
+                let (networks, processes) = far_away(3, contenders, seed);
+                if is_one_away {
+                    networks[1].outage(PATIENCE);
                 }
                 let started = Instant::now();
-                let callers: Vec<_> =
-                    processes.iter().map(|(_, process)| start(process, once())).collect();
+                let ask = |process: &FarAway| {
+                    let process = process.clone();
+                    tokio::spawn(async move { process.acquire(once()).await })
+                };
+                let callers: Vec<_> = processes.iter().map(ask).collect();
                 let mut got = 0;
                 for caller in callers {
                     got += usize::from(caller.await.unwrap().unwrap().is_some());
                 }
                 assert!(got <= 1, "{got} of {contenders} have it");
                 assert!(started.elapsed() < DELAY * 20, "{:?}", started.elapsed());
-                none += 1 - got;
-                rounds += 1;
+                nobody += 1 - got;
+                networks.iter().for_each(|network| network.end());
             }
-            assert!(none * 10 <= rounds, "{contenders} contenders: nobody in {none} of {rounds}");
+            assert!(nobody <= 2, "{contenders} contenders: nobody has it in {nobody} of 100 cases");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn five_processes_that_contend_are_all_served() {
-    let stores = Stores::new(5);
-    let processes: Vec<_> = (0..5).map(|_| stores.process()).collect();
+    let (networks, processes) = far_away(5, 5, 1);
     let started = Instant::now();
     let inside = Arc::new(tokio::sync::Mutex::new(0));
     let mut tasks = Vec::new();
-    for (ways, process) in processes {
-        for (number, way) in ways.iter().enumerate() {
-            way.set_always(Fate::Late(ROUND_TRIP + ROUND_TRIP * number as u32 / 10));
-        }
+    for process in processes {
         let inside = inside.clone();
         tasks.push(tokio::spawn(async move {
             for _ in 0..40 {
@@ -473,5 +481,8 @@ async fn five_processes_that_contend_are_all_served() {
     let each = started.elapsed() / 200;
     assert!(each < DELAY * 2, "{each:?} for each");
     settle().await;
-    assert_eq!(stores.held().await, 0);
+    for network in networks {
+        assert_eq!(network.process().read(&key()).await, Ok(None));
+        network.end();
+    }
 }

@@ -16,23 +16,15 @@ use dist_lock::holds::Renewal;
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Backend, Locker};
 use support::chance::Chance;
-use support::network::{Audit, Fact, Network, Process, Step, Weather};
+use support::network::{Network, Process, Unaudited, Weather};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 24;
 const LASTS: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(3);
 const NODE_TIMEOUT: Duration = Duration::from_millis(250);
 const LONGEST_TTL: Duration = Duration::from_secs(3);
-
-struct Nobody;
-
-impl Audit for Nobody {
-    fn before(&self, _: &Text) {}
-    fn step(&self, _: &Step, _: &Fact) {}
-    fn disturbed(&self, _: usize, _: Instant) {}
-}
 
 type Locks = Arc<Locker<Quorum<Process>>>;
 
@@ -110,11 +102,12 @@ async fn work(locks: Locks, beliefs: Arc<Beliefs>, mut chance: Chance, until: In
         beliefs.begin(&locks, &lock.id);
         beliefs.check("after a grant");
         sleep(chance.up_to(ttl)).await;
-        if chance.per_mille(300) {
-            let longer = chance.one_of(&[200.0, 1000.0, 3000.0]);
-            let _ = locks.extend(&key, &lock.id, longer).await;
+        let extensions = if chance.per_mille(300) { 1 + chance.below(4) } else { 0 };
+        for _ in 0..extensions {
+            let time = chance.one_of(&[200, 1000, 3000]);
+            let _ = locks.extend(&key, &lock.id, time as f64).await;
             beliefs.check("after an extension");
-            sleep(chance.up_to(ttl / 2)).await;
+            sleep(chance.up_to(Duration::from_millis(time) / 2)).await;
         }
         beliefs.check("before a release");
         match chance.per_mille(900) {
@@ -131,7 +124,10 @@ async fn run(seed: u64) -> (usize, usize) {
     let networks: Vec<_> = (0..stores)
         .map(|_| {
             let (weather, has_queue) = (foul(&mut chance), chance.per_mille(500));
-            Network::new(Arc::new(Nobody), chance.fork(), weather, None, has_queue)
+            let network =
+                Network::new(Arc::new(Unaudited), chance.fork(), weather, None, has_queue);
+            network.delay_extensions();
+            network
         })
         .collect();
     let beliefs = Arc::<Beliefs>::default();

@@ -2,6 +2,7 @@
 //! repeats what it carries. Everything the store does goes past an [`Audit`].
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -111,6 +112,15 @@ pub trait Audit: Send + Sync + 'static {
     fn disturbed(&self, process: usize, until: Instant);
 }
 
+/// Nobody looks.
+pub struct Unaudited;
+
+impl Audit for Unaudited {
+    fn before(&self, _: &Text) {}
+    fn step(&self, _: &Step, _: &Fact) {}
+    fn disturbed(&self, _: usize, _: Instant) {}
+}
+
 /// The network and the store behind it.
 pub struct Network {
     pub memory: Arc<Memory>,
@@ -121,6 +131,8 @@ pub struct Network {
     /// Whether the store can keep a queue.
     has_queue: bool,
     processes: Mutex<Vec<Process>>,
+    /// Whether an extension, too, may be carried out after what was sent later.
+    delays_extensions: AtomicBool,
     /// Until then nobody reaches the store.
     out_until: Mutex<Option<Instant>>,
 }
@@ -181,6 +193,7 @@ impl Network {
             weather: Mutex::new(weather),
             lie,
             processes: Mutex::default(),
+            delays_extensions: AtomicBool::new(false),
             out_until: Mutex::default(),
         })
     }
@@ -201,6 +214,11 @@ impl Network {
 
     pub fn set_weather(&self, weather: Weather) {
         *lock(&self.weather) = weather;
+    }
+
+    /// From now on an extension, too, may be carried out after what was sent later.
+    pub fn delay_extensions(&self) {
+        self.delays_extensions.store(true, Ordering::Relaxed);
     }
 
     /// Nobody reaches the store for a while; all connections break.
@@ -412,7 +430,8 @@ impl Process {
                 }
                 // It was in a buffer on the way. (An extension that shortens and overtakes none is
                 // hard enough.)
-                if step.name != "extend" {
+                let delays_extensions = &process.network.delays_extensions;
+                if step.name != "extend" || delays_extensions.load(Ordering::Relaxed) {
                     sleep(late).await;
                 }
             }

@@ -82,8 +82,8 @@ impl Ballot {
         }
     }
 
-    /// Why nothing is known. `enough`: from as many members on that said yes, or may have done so
-    /// without our knowing it, the outcome is unknown.
+    /// Why nothing is known. `enough`: from as many members on that said yes, or may have done so or do
+    /// so yet without our knowing it, the outcome is unknown.
     pub fn error(&self, enough: usize) -> Error {
         let errors = || self.failures.iter().map(|(_, error)| error);
         let is_unknown = |error: &&Error| matches!(error, Error::Unknown(_));
@@ -103,7 +103,8 @@ impl Ballot {
         }
         let cause =
             Cause { code: errors().find_map(|error| cause(error)?.code), message: self.listed() };
-        match self.yes + errors().filter(is_unknown).count() >= enough {
+        let done_perhaps = self.yes + self.pending() + errors().filter(is_unknown).count();
+        match done_perhaps >= enough {
             true => Error::Unknown(cause),
             false => Error::Unreachable(cause),
         }

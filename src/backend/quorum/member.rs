@@ -9,6 +9,7 @@ use rand::RngExt;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use super::doubts::Doubts;
 use crate::backend::{Acquired, Backend, Released, Text, Waiter};
 use crate::error::{Cause, Error, Result};
 use crate::undo::Undo;
@@ -36,13 +37,15 @@ pub struct Member<B: Backend> {
     /// The trouble is over.
     recovered: Notify,
     freed: Arc<Semaphore>,
+    doubts: Doubts,
 }
 
 impl<B: Backend> Member<B> {
     /// A store with a name for people to read.
     pub fn new(name: Text, store: B) -> Self {
         let freed = Arc::new(Semaphore::new(MOST_FREED));
-        Member { name, store, trouble: Mutex::default(), recovered: Notify::new(), freed }
+        let (trouble, recovered, doubts) = Default::default();
+        Member { name, store, trouble, recovered, freed, doubts }
     }
 
     /// Its name.
@@ -82,6 +85,27 @@ impl<B: Backend> Member<B> {
             return Err(error);
         }
         Ok(acquired)
+    }
+
+    /// Sets the remaining time of `key`; what an earlier extension may yet undo does not count.
+    pub async fn extend(
+        self: &Arc<Self>,
+        key: &Text,
+        id: &Text,
+        milliseconds: f64,
+    ) -> Result<Released> {
+        let ttl = Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or_default();
+        self.doubts.begin(id, ttl);
+        let extended = self.ask(self.store.extend(key, id, milliseconds)).await;
+        if !matches!(extended, Err(Error::Unknown(_))) {
+            self.doubts.end(id, ttl);
+        }
+        match extended {
+            Ok(Released::Yes) if self.doubts.may_shorten(id, ttl) => {
+                Err(Error::Unknown(Cause::new("an earlier extension may shorten this one")))
+            }
+            extended => extended,
+        }
     }
 
     fn settled(&self) -> Result<()> {

@@ -21,6 +21,7 @@ use crate::id;
 
 mod attempt;
 mod ballot;
+mod doubts;
 mod member;
 mod round;
 
@@ -197,7 +198,7 @@ impl<B: Backend> Backend for Quorum<B> {
     async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
         let step = |member: Arc<Member<B>>| {
             let (key, id) = (key.clone(), id.clone());
-            async move { member.ask(member.store().extend(&key, &id, milliseconds)).await }
+            async move { member.extend(&key, &id, milliseconds).await }
         };
         self.agree(step, |_| {}).await
     }
