@@ -3,8 +3,9 @@
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
+use super::answer;
 use super::script::{self, Dialect};
-use super::step::{self, Action, Route, Step};
+use super::step::{Action, Route, Step};
 use crate::error::{Cause, Error, Result};
 
 /// The most steps one script carries out: bounds how long other clients wait for it, at about a
@@ -110,11 +111,11 @@ impl Batch {
     pub fn settle(self, reply: Value, in_full: bool, moves: bool, proven: &Result<()>) -> Settled {
         let mut settled = Settled::default();
         if self.is_alone {
-            let answer = step::reply(reply).map_err(unsupported);
+            let answer = answer::reply(reply).map_err(unsupported);
             settled.is_replica = self.hand_out(vec![answer], moves, proven);
             return settled;
         }
-        match step::answers(reply, self.steps.len()) {
+        match answer::answers(reply, self.steps.len()) {
             Ok(answers) => settled.is_replica = self.hand_out(answers, moves, proven),
             // It refuses the whole script as it would each step.
             Err(error) if is_of_replica(&error) => {

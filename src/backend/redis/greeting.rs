@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::reply::Replies;
 use super::server::Server;
 use super::settings::{Endpoint, Login};
-use super::{script, servers, step, transport};
+use super::{answer, script, servers, transport};
 use crate::error::{Cause, Error, Result};
 
 /// The name our connections show in `CLIENT LIST`.
@@ -76,7 +76,7 @@ impl Greeting<'_> {
         if self.database != 0
             && let Some(selected) = replies.next()
         {
-            step::reply(selected)?;
+            answer::reply(selected)?;
         }
         if let Some(found) = found {
             self.server.found_version_2(&found);
@@ -124,7 +124,7 @@ pub async fn log_in(
     if let Some(login) = login
         && let Some(reply) = replies.next()
     {
-        authenticated(login, step::reply(reply))?;
+        authenticated(login, answer::reply(reply))?;
     }
     if let Some(named) = replies.next() {
         must_be_let_in(&named)?;
@@ -177,7 +177,7 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin + ?Sized), bytes: &[u8]) ->
 /// protected mode allows, or are one too many. The latter passes by itself.
 fn must_be_let_in(reply: &redis::Value) -> Result<()> {
     let redis::Value::ServerError(_) = reply else { return Ok(()) };
-    match step::reply(reply.clone()) {
+    match answer::reply(reply.clone()) {
         Err(Error::Redis { message, .. }) if message.contains(FULL) => {
             Err(Error::Unreachable(Cause::new(message)))
         }
@@ -194,7 +194,7 @@ pub fn is_wrong_password(code: &str, message: &str) -> bool {
 
 /// A server that was not known to be a node of a Cluster refuses keys of different slots.
 fn must_not_be_of_cluster(probed: &redis::Value, server: &Server) -> Result<()> {
-    match step::reply(probed.clone()) {
+    match answer::reply(probed.clone()) {
         Err(error) if error.redis_code() == Some("CROSSSLOT") && server.slot().is_none() => {
             Err(servers::explain(error))
         }

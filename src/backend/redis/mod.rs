@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
 use crate::key;
 
+mod answer;
 mod batch;
 pub mod cluster;
 mod connection;
@@ -118,7 +119,7 @@ impl<S: Servers> Redis<S> {
 impl<S: Servers> Backend for Redis<S> {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let action = Action::Acquire { waiter: waiter.clone(), wait };
-        step::acquired(self.ask_queue(key, action).await?)
+        answer::acquired(self.ask_queue(key, action).await?)
     }
 
     async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
@@ -126,16 +127,16 @@ impl<S: Servers> Backend for Redis<S> {
             let message = format!("this takes a queue, and there is none ({reason})");
             return Err(Error::Unsupported(Cause::new(message)));
         }
-        step::acquired_all(self.servers.acquire_all(wanted).await?, wanted.len())
+        answer::acquired_all(self.servers.acquire_all(wanted).await?, wanted.len())
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
         let action = Action::Steal { waiter: waiter.clone() };
-        step::acquired(self.ask_queue(key, action).await?)
+        answer::acquired(self.ask_queue(key, action).await?)
     }
 
     async fn force(&self, key: &Text) -> Result<Released> {
-        step::released(self.ask_queue(key, Action::Force).await?)
+        answer::released(self.ask_queue(key, Action::Force).await?)
     }
 
     async fn names(&self, prefix: &str) -> Result<Vec<Text>> {
@@ -152,7 +153,7 @@ impl<S: Servers> Backend for Redis<S> {
             return self.list_classic(keys).await;
         }
         let listed = self.servers.list(keys).await?;
-        keys.iter().zip(listed).map(|(key, answer)| step::listing(key.clone(), answer)).collect()
+        keys.iter().zip(listed).map(|(key, answer)| answer::listing(key.clone(), answer)).collect()
     }
 
     fn process(&self) -> &Text {
@@ -161,28 +162,28 @@ impl<S: Servers> Backend for Redis<S> {
 
     async fn release(&self, key: &Text, id: &Text) -> Result<Released> {
         let action = Action::Release { id: id.clone() };
-        step::released(self.ask(key, action).await?)
+        answer::released(self.ask(key, action).await?)
     }
 
     async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
         // Redis knows no negative zero.
         let milliseconds = (milliseconds + 0.0).to_string();
         let action = Action::Extend { id: id.clone(), milliseconds };
-        step::released(self.ask(key, action).await?)
+        answer::released(self.ask(key, action).await?)
     }
 
     async fn abandon(&self, key: &Text, waiter: &Waiter) -> Result<Released> {
         let action = Action::Abandon { waiter: waiter.clone() };
-        step::released(self.ask(key, action).await?)
+        answer::released(self.ask(key, action).await?)
     }
 
     async fn beat(&self, key: &Text, first: &Waiter, delay: Duration) -> Result<Beat> {
         let action = Action::Beat { first: first.clone(), delay };
-        step::beaten(self.ask(key, action).await?)
+        answer::beaten(self.ask(key, action).await?)
     }
 
     async fn read(&self, key: &Text) -> Result<Option<Holder>> {
-        step::holder(self.ask(key, Action::Read).await?)
+        answer::holder(self.ask(key, Action::Read).await?)
     }
 
     async fn subscribe(&self) -> Result<Messages> {

@@ -7,6 +7,7 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::answer;
 use super::greeting::{self, Greeting};
 use super::link::Link;
 use super::primary::{Left, Primary};
@@ -15,7 +16,6 @@ use super::script::Dialect;
 use super::server::Server;
 use super::settings::{Credentials, Endpoint, Login, Replication, Settings, Target};
 use super::socket::Handover;
-use super::step;
 use super::transport::{self, Encryption, Plain, Stream};
 use crate::backend::Text;
 use crate::error::{Cause, Error, Result};
@@ -216,7 +216,7 @@ impl Opener {
             if self.finds_primary() {
                 greeting::must_be_primary(&endpoint, replies.next())?;
             }
-            let reply = replies.next().map(step::reply);
+            let reply = replies.next().map(answer::reply);
             Ok((stream, left, reply.unwrap_or(Ok(Value::Nil))?))
         })
         .await

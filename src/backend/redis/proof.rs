@@ -2,8 +2,8 @@
 
 use redis::{Cmd, Value};
 
+use super::answer;
 use super::settings::Replication;
-use super::step;
 use crate::error::{Cause, Error, Result};
 
 impl Replication {
@@ -18,7 +18,7 @@ impl Replication {
 
     /// Understands the reply to [`wait`](Self::wait); an error says how many have it.
     pub fn check(&self, reply: Value) -> Result<()> {
-        let (got, cause) = match step::reply(reply) {
+        let (got, cause) = match answer::reply(reply) {
             Ok(Value::Int(got)) => {
                 let got = u32::try_from(got).unwrap_or(0);
                 if got >= self.replicas {

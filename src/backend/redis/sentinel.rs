@@ -9,10 +9,10 @@ use redis::{Pipeline, Value};
 use tokio::select;
 use tokio::time::{sleep, timeout};
 
+use super::answer;
 use super::greeting;
 use super::pushes::Pushes;
 use super::settings::{Endpoint, Sentinels};
-use super::step;
 use super::transport::{self, Encryption, Stream};
 use crate::error::{Cause, Error, Result};
 
@@ -122,7 +122,7 @@ impl Sentinel {
         }
         let login = self.settings.login.as_ref();
         let mut replies = greeting::log_in(&mut *stream, login, then).await?.into_iter();
-        let primary = match step::reply(replies.next().unwrap_or(Value::Nil))? {
+        let primary = match answer::reply(replies.next().unwrap_or(Value::Nil))? {
             Value::Array(words) => match words.as_slice() {
                 [Value::BulkString(host), Value::BulkString(port)] => {
                     let (host, port) =
@@ -133,7 +133,7 @@ impl Sentinel {
             },
             _ => None,
         };
-        replies.try_for_each(|reply| step::reply(reply).map(drop))?;
+        replies.try_for_each(|reply| answer::reply(reply).map(drop))?;
         Ok(Answer { sentinel, primary, stream })
     }
 

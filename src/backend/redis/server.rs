@@ -7,8 +7,8 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::Instant;
 
+use super::answer;
 use super::eviction::Eviction;
-use super::step;
 use super::succession::Succession;
 use crate::backend::Mode;
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl Server {
 
     /// Understands the reply to [`super::script::probe`].
     pub fn probed(&self, reply: Value) {
-        *lock(&self.mode) = mode(step::reply(reply));
+        *lock(&self.mode) = mode(answer::reply(reply));
     }
 }
 

@@ -2,10 +2,11 @@
 
 use redis::Value;
 
+use super::answer;
 use super::connection::Connection;
 use super::messages;
 use super::script;
-use super::step::{self, Action, Step};
+use super::step::{Action, Step};
 use crate::backend::{Messages, Mode, Text, Waiter};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
@@ -68,7 +69,7 @@ impl Servers for Connection {
         loop {
             let action = Action::Alone(script::scan(&cursor, prefix));
             let reply = self.ask(Step::new(self.process().clone(), action)).await;
-            let (next, keys) = step::scanned(reply.map_err(explain)?)?;
+            let (next, keys) = answer::scanned(reply.map_err(explain)?)?;
             found.extend(keys);
             if next == b"0" {
                 return Ok(found);
@@ -86,7 +87,7 @@ impl Servers for Connection {
             let command = script::command(steps.iter(), self.opener().dialect(true));
             let step = Step::new(self.process().clone(), Action::Alone(command));
             let reply = self.ask(step).await.map_err(explain)?;
-            for answer in step::answers(reply, some.len())? {
+            for answer in answer::answers(reply, some.len())? {
                 listed.push(answer?);
             }
         }
