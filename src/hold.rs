@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
 
+use rand::RngExt;
 use tokio::time::Instant;
 
+use crate::agenda::Place;
 use crate::backend::{Text, Token};
 use crate::clock::Moment;
 use crate::lease::{Grant, lease};
@@ -94,8 +96,8 @@ pub struct Hold {
     pub key: Text,
     /// Whose it is, see [`crate::holds::Holds::of_group`].
     pub group: u64,
-    /// When somebody has to look at it.
-    pub due: Option<Moment>,
+    /// Where it stands in the agenda.
+    pub place: Option<Place>,
     /// Who is told how it ends.
     pub on_end: Vec<OnEnd>,
     /// Its fencing token.
@@ -137,13 +139,13 @@ impl Hold {
         let is_claim = grant.ttl < ttl;
         let next = match &renewal {
             _ if is_claim => Some(Moment::now() + CONFIRM_AFTER.min(grant.ttl / 8)),
-            Some(_) => Some(grant.since + ttl / 3),
+            Some(_) => Some(grant.since + period(ttl)),
             None => None,
         };
         Hold {
             key,
             group,
-            due: None,
+            place: None,
             on_end: Vec::new(),
             token: grant.token,
             granted,
@@ -203,6 +205,37 @@ impl Hold {
     /// What is known of it now that it was released.
     pub fn past(&self) -> Past {
         Past { token: self.token, held: Some(self.granted.elapsed()) }
+    }
+
+    /// Until when its holder may believe in it.
+    pub fn valid_until(&self) -> Moment {
+        self.valid_until
+    }
+
+    /// Whether its lease is over by `now`.
+    pub fn ends_by(&self, now: Moment) -> bool {
+        self.valid_until <= now
+    }
+
+    /// How long after one renewal the next is due.
+    pub fn period(&self) -> Duration {
+        period(self.ttl)
+    }
+
+    /// It is one of many: its first renewal is due earlier than it would be, or all that were granted
+    /// together would be due together ever after.
+    pub fn stagger(&mut self) {
+        if self.renewal.is_some() && !self.is_due_once {
+            let share = rand::rng().random_range(0.5..1.0);
+            self.next = Some(self.since + self.period().mul_f64(share));
+        }
+    }
+
+    /// Whether the store is to be told now; a renewal may come `early` by that much, where that is
+    /// little of its ttl.
+    pub fn is_due(&self, now: Moment, early: Duration) -> bool {
+        let early = if self.is_due_once { Duration::ZERO } else { early.min(self.ttl / 16) };
+        self.next.is_some_and(|next| next <= now + early)
     }
 
     /// When somebody has to look at it next, if anybody has.
@@ -273,7 +306,7 @@ impl Hold {
 
     /// What the store is to be told now, if anything.
     pub fn take_due(&mut self, id: &Text, now: Moment) -> Option<Due> {
-        self.next.take_if(|next| *next <= now)?;
+        self.next.take()?;
         let ttl = self.renewed_at(now)?;
         // It may be less than it was.
         self.valid_until = self.valid_until.min(now + lease(ttl));
@@ -343,9 +376,14 @@ impl Hold {
 
     /// The store was told, not earlier than `sent`: when it is to be told next.
     fn plan_renewal(&mut self, sent: Moment) {
-        let renewal = self.renewal.is_some().then(|| sent + self.ttl / 3);
+        let renewal = self.renewal.is_some().then(|| sent + self.period());
         self.next = if self.is_due_once { Some(Moment::now()) } else { renewal };
     }
+}
+
+/// A lock is renewed so often that two renewals may fail.
+fn period(ttl: Duration) -> Duration {
+    ttl / 3
 }
 
 impl fmt::Debug for Hold {

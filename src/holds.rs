@@ -1,16 +1,28 @@
-//! The locks this process holds, and which of them somebody has to look at next.
+//! The locks this process holds, and which of them the store is to be told of next.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::agenda::Agenda;
 use crate::backend::{Text, Token};
 use crate::clock::Moment;
 use crate::hold::Hold;
 pub use crate::hold::{Due, End, Extending, OnEnd, Past, Renewal, State};
 use crate::id_hash::BuildIdHasher;
+
+/// Who holds more locks than this at a time has them renewed at different times.
+const CROWD: usize = 100;
+
+/// Locks the store is told of together, as many as a script of its takes. Those that are due in a
+/// moment fill it up, because many small ones cost a server more.
+pub const TOGETHER: usize = 64;
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// The most locks looked at without letting go of the table.
+const MOST_LOOKS: usize = 1024;
 
 /// The locks this process holds, by id.
 #[derive(Debug, Default)]
@@ -23,7 +35,7 @@ pub struct Holds {
 #[derive(Debug, Default)]
 struct Table {
     by_id: HashMap<Text, Hold, BuildIdHasher>,
-    due: BTreeSet<(Moment, Text)>,
+    agenda: Agenda,
     /// When there are more holds than this, those that are over are swept out.
     sweep_above: usize,
     /// How many locks of a group were lost and are not in the table any more.
@@ -41,13 +53,16 @@ pub struct Census {
 
 impl Holds {
     /// Notes a lock that was granted.
-    pub fn add(&self, id: &Text, hold: Hold) {
+    pub fn add(&self, id: &Text, mut hold: Hold) {
         let mut table = self.table();
         if table.by_id.len() >= table.sweep_above {
             table.sweep();
         }
+        if table.by_id.len() >= CROWD {
+            hold.stagger();
+        }
+        self.plan(&mut table.agenda, id, &mut hold);
         table.by_id.insert(id.clone(), hold);
-        self.plan(&mut table, id);
     }
 
     /// The lock that `id` holds, if it is that of `key`.
@@ -105,10 +120,11 @@ impl Holds {
     /// Tells `on_end` how a lock ends. At once, if that has happened.
     pub fn watch(&self, id: &Text, on_end: OnEnd) {
         let mut table = self.table();
-        match table.by_id.get_mut(id) {
+        let Table { by_id, agenda, .. } = &mut *table;
+        match by_id.get_mut(id) {
             Some(hold) if hold.state() != State::Lost => {
                 hold.on_end.push(on_end);
-                self.plan(&mut table, id);
+                self.plan(agenda, id, hold);
             }
             _ => {
                 drop(table);
@@ -151,33 +167,50 @@ impl Holds {
         census
     }
 
-    /// The locks whose time to live is to be set now. Those that are over end.
-    pub fn take_due(&self) -> Vec<Due> {
+    /// Up to `most` locks whose time to live is to be set now, those first whose leases end first.
+    /// Those that are over end.
+    pub fn take_due(&self, most: usize) -> Vec<Due> {
         let now = Moment::now();
         let (mut taken, mut told) = (Vec::new(), Vec::new());
         let mut table = self.table();
-        while let Some((at, _)) = table.due.first()
-            && *at <= now
-            && let Some((_, id)) = table.due.pop_first()
-        {
-            let Some(hold) = table.by_id.get_mut(&id) else { continue };
-            hold.due = None;
-            match hold.is_over() {
-                true => told.append(&mut hold.give_up()),
-                false => {
-                    taken.extend(hold.take_due(&id, now));
-                    self.plan(&mut table, &id);
+        let Table { by_id, agenda, .. } = &mut *table;
+        for _ in 0..MOST_LOOKS {
+            let until = if fills_up(agenda.count_ready()) { now + MOMENT } else { now };
+            let Some((at, id)) = agenda.take_until(until) else { break };
+            let Some(hold) = by_id.get_mut(&id) else { continue };
+            hold.place = None;
+            if hold.ends_by(now) {
+                told.append(&mut hold.give_up());
+            } else if hold.is_due(now, MOMENT) {
+                hold.place = Some(agenda.get_ready(id, hold.valid_until()));
+            } else {
+                let look = hold.next_look();
+                agenda.plan(&id, &mut hold.place, look);
+                if at > now {
+                    break;
                 }
             }
+        }
+        while let Some(id) = agenda.take_ready(|end| end <= now || taken.len() < most) {
+            let Some(hold) = by_id.get_mut(&id) else { continue };
+            hold.place = None;
+            if hold.ends_by(now) {
+                told.append(&mut hold.give_up());
+                continue;
+            }
+            taken.extend(hold.take_due(&id, now));
+            // When it is mostly due again, so that this look need not be moved.
+            let look = hold.next_look().map(|look| look.min(now + hold.period()));
+            agenda.plan(&id, &mut hold.place, look);
         }
         drop(table);
         tell(told, End::Over);
         taken
     }
 
-    /// When there is something to [take](Self::take_due).
+    /// When there is something to [take](Self::take_due), or a lock that could not be taken yet is over.
     pub fn next_due(&self) -> Option<Moment> {
-        self.table().due.first().map(|(at, _)| *at)
+        self.table().agenda.next()
     }
 
     /// Waits until something is due earlier than it was.
@@ -188,29 +221,18 @@ impl Holds {
     /// Changes a hold, if there is one, and plans it anew.
     fn change<T>(&self, id: &Text, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
         let mut table = self.table();
-        let changed = change(table.by_id.get_mut(id)?);
-        self.plan(&mut table, id);
+        let Table { by_id, agenda, .. } = &mut *table;
+        let hold = by_id.get_mut(id)?;
+        let changed = change(hold);
+        self.plan(agenda, id, hold);
         Some(changed)
     }
 
     /// Puts a hold where it is found when it is due.
-    fn plan(&self, table: &mut Table, id: &Text) {
-        let Table { by_id, due, .. } = table;
-        let Some(hold) = by_id.get_mut(id) else { return };
-        let at = hold.next_look();
-        if at == hold.due {
-            return;
-        }
-        if let Some(before) = hold.due.take() {
-            due.remove(&(before, id.clone()));
-        }
-        hold.due = at;
-        if let Some(at) = at {
-            let is_first = due.first().is_none_or(|(first, _)| at < *first);
-            due.insert((at, id.clone()));
-            if is_first {
-                self.changed.notify_one();
-            }
+    fn plan(&self, agenda: &mut Agenda, id: &Text, hold: &mut Hold) {
+        let look = hold.next_look();
+        if agenda.plan(id, &mut hold.place, look) {
+            self.changed.notify_one();
         }
     }
 
@@ -286,7 +308,7 @@ impl Table {
     fn sweep(&mut self) {
         let lost = &mut self.lost;
         self.by_id.retain(|_, hold| {
-            let stays = hold.due.is_some() || !hold.is_over();
+            let stays = hold.place.is_some() || !hold.is_over();
             if !stays && hold.is_lost() {
                 *lost.entry(hold.group).or_default() += 1;
             }
@@ -297,11 +319,14 @@ impl Table {
 
     fn remove(&mut self, id: &Text) -> Option<Hold> {
         let hold = self.by_id.remove(id)?;
-        if let Some(due) = hold.due {
-            self.due.remove(&(due, id.clone()));
-        }
+        self.agenda.strike(id, hold.place);
         Some(hold)
     }
+}
+
+/// Whether there is room in what so many locks go with.
+fn fills_up(count: usize) -> bool {
+    !count.is_multiple_of(TOGETHER)
 }
 
 fn tell(on_end: Vec<OnEnd>, end: End) {

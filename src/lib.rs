@@ -16,7 +16,8 @@
 //!     one another
 //!   * [`waiting`]: waiting in the queue: one beat per key, and grants find their waiter
 //!   * [`waiters`]: who of this process waits for which key; [`subscription`]: whether messages reach it
-//!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them
+//!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them; `agenda`: when somebody
+//!     looks at it; `pace`: how many are renewed at a time
 //!   * [`patience`]: how long trouble with the server is borne
 //!   * [`schedule`]: when an acquire tries again and when it stops
 //!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with; [`clock_watch`]:
@@ -27,6 +28,7 @@
 //!
 //! The rules live between `locker` and `clock`. They know neither Redis nor Node.
 
+mod agenda;
 pub mod backend;
 pub mod claim;
 pub mod clock;
@@ -42,6 +44,7 @@ pub mod lease;
 pub mod line;
 pub mod locker;
 pub mod notice;
+mod pace;
 pub mod patience;
 pub mod polling;
 pub mod registry;

@@ -253,7 +253,7 @@ impl<B: Backend> Locker<B> {
             let is_told = milliseconds > 0.0 && !is_refused;
             let extending = is_told.then(|| hold.extending(ttl)).flatten();
             let asked = Instant::now();
-            match self.waiting.extend(key, id, milliseconds).await {
+            match self.waiting.extend(key, id, milliseconds, Moment::now()).await {
                 Err(error) => {
                     let is_done = matches!(error, Error::NotReplicated { .. });
                     let outcome = patience.bear(error, asked).await;

@@ -1,66 +1,105 @@
 //! Keeps leases alive, and says when one is over: one task for all locks of a [`crate::Locker`]. Where
 //! another server took over it asks for each lock whether it is known there.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::select;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::backend::{Backend, Text, Waiter};
 use crate::claim;
-use crate::error::Result;
-use crate::holds::{Due, End, Holds};
+use crate::holds::{Due, End, Holds, TOGETHER};
 use crate::notice::{self, Notice};
+use crate::pace::Pace;
 use crate::waiting::Waiting;
 
 /// While something is due, the clock is looked at this often: a timer does not count the time that
 /// the machine slept.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The pause before a server that took over is asked again.
+/// The pause before a server that took over is asked again, and how many locks it is asked for at a time.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+const MOST_LOOKS: usize = 1024;
 
 /// Looks after `holds` for as long as it is polled.
 pub async fn run<B: Backend>(holds: Arc<Holds>, waiting: Arc<Waiting<B>>) {
+    let mut pace = Pace::default();
     let mut told = FuturesUnordered::new();
-    let mut doubted = FuturesUnordered::new();
+    let mut doubted = VecDeque::new();
+    let mut looks = FuturesUnordered::new();
     loop {
-        for due in holds.take_due() {
-            if let Some(max_hold) = due.ends_with {
-                notice::tell(Notice::MaxHold { key: due.key.clone(), max_hold });
+        loop {
+            let due = holds.take_due(pace.room().min(TOGETHER));
+            if due.is_empty() {
+                break;
             }
-            told.push(tell(&waiting, due));
+            let number = pace.send(due.len());
+            let renewals = due.into_iter().map(|due| Box::pin(renew(&holds, &waiting, due)));
+            told.push(Together { number, renewals: renewals.collect() }.some_answered());
         }
-        let next = holds.next_due().map(|next| next.left().min(LOOK));
+        while looks.len() < MOST_LOOKS
+            && let Some((key, id)) = doubted.pop_front()
+        {
+            looks.push(is_known(&holds, &waiting, key, id));
+        }
+        let look = holds.next_due().map(|next| next.left().min(LOOK));
+        let room = pace.next_room().map(|room| room - Instant::now());
         select! {
-            () = pause(next) => {}
+            () = pause([look, room].into_iter().flatten().min()) => {}
             () = holds.changed() => {}
-            () = waiting.backend().moved() => {
-                let believed = holds.believed().into_iter();
-                doubted.extend(believed.map(|(key, id)| is_known(&holds, &waiting, key, id)));
-            }
-            Some((id, is_known)) = doubted.next() => if !is_known {
+            () = waiting.backend().moved() => doubted.extend(holds.believed()),
+            Some((id, is_known)) = looks.next() => if !is_known {
                 holds.forgotten(&id);
             },
-            Some((due, answer)) = told.next() => match answer {
-                Ok(true) if holds.renewed(&due) => {}
-                // Nobody believes in it any more.
-                Ok(true) => give_back(&waiting, due),
-                Ok(false) => holds.end(&due.id, End::Taken),
-                // Nothing but that is final: it may work again before the lease is over.
-                Err(_) => holds.failed(&due),
-            },
+            Some(together) = told.next() => {
+                pace.answered(together.number, together.renewals.len());
+                if !together.renewals.is_empty() {
+                    told.push(together.some_answered());
+                }
+            }
         }
     }
 }
 
-async fn tell<B: Backend>(waiting: &Waiting<B>, due: Due) -> (Due, Result<bool>) {
+/// Renewals that left together, and have no answer yet.
+struct Together<F> {
+    number: u64,
+    renewals: Vec<Pin<Box<F>>>,
+}
+
+impl<F: Future<Output = ()>> Together<F> {
+    /// Waits until some of them were answered: in general all, by one reply.
+    async fn some_answered(mut self) -> Self {
+        let before = self.renewals.len();
+        poll_fn(|context| {
+            self.renewals.retain_mut(|renewal| renewal.as_mut().poll(context).is_pending());
+            if self.renewals.len() < before { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        self
+    }
+}
+
+async fn renew<B: Backend>(holds: &Holds, waiting: &Arc<Waiting<B>>, due: Due) {
+    if let Some(max_hold) = due.ends_with {
+        notice::tell(Notice::MaxHold { key: due.key.clone(), max_hold });
+    }
     let milliseconds = due.ttl.as_millis() as f64;
-    let answer = waiting.extend(&due.key, &due.id, milliseconds).await;
-    (due, answer)
+    match waiting.extend(&due.key, &due.id, milliseconds, due.sent).await {
+        Ok(true) if holds.renewed(&due) => {}
+        // Nobody believes in it any more.
+        Ok(true) => give_back(waiting, due),
+        Ok(false) => holds.end(&due.id, End::Taken),
+        // Nothing but that is final: it may work again before the lease is over.
+        Err(_) => holds.failed(&due),
+    }
 }
 
 /// Whether the store knows a lock, or is not asked any more.

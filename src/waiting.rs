@@ -83,9 +83,14 @@ impl<B: Backend> Waiting<B> {
         Ok(self.handed_on(self.backend.release(key, id).await?, sent))
     }
 
-    /// [`Backend::extend`]; hands on what it granted to another waiter.
-    pub async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
-        let sent = Moment::now();
+    /// [`Backend::extend`], sent now; hands on what it granted to another waiter.
+    pub async fn extend(
+        &self,
+        key: &Text,
+        id: &Text,
+        milliseconds: f64,
+        sent: Moment,
+    ) -> Result<bool> {
         Ok(self.handed_on(self.backend.extend(key, id, milliseconds).await?, sent))
     }
 

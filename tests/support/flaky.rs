@@ -12,7 +12,7 @@ use dist_lock::backend::{
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// What happens to one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,18 @@ pub struct Flaky {
     always: Arc<Mutex<Option<Fate>>>,
     steps: Arc<Mutex<Vec<String>>>,
     messages: Arc<Mutex<Mail>>,
+    work: Arc<Mutex<Work>>,
     memory: Arc<Memory>,
+}
+
+/// How busy the server is.
+#[derive(Debug)]
+struct Work {
+    /// How long it takes for a step.
+    each: Duration,
+    /// When it is done with what there is.
+    done: Instant,
+    longest: Duration,
 }
 
 /// How messages get to the process.
@@ -78,6 +89,11 @@ impl Flaky {
             always: Arc::default(),
             steps: Arc::default(),
             messages: Arc::default(),
+            work: Arc::new(Mutex::new(Work {
+                each: Duration::ZERO,
+                done: Instant::now(),
+                longest: Duration::ZERO,
+            })),
             memory: memory.clone(),
         }
     }
@@ -130,6 +146,31 @@ impl Flaky {
         self.messages.lock().unwrap().opened
     }
 
+    /// From now on the server goes through its steps one by one, and takes so long for each.
+    pub fn take_time(&self, each: Duration) {
+        self.work.lock().unwrap().each = each;
+    }
+
+    /// The longest that a step had to wait for others.
+    pub fn longest_wait(&self) -> Duration {
+        self.work.lock().unwrap().longest
+    }
+
+    /// The step's turn in the server, if it takes time.
+    async fn turn(&self) {
+        let done = {
+            let mut work = self.work.lock().unwrap();
+            if work.each.is_zero() {
+                return;
+            }
+            let begins = work.done.max(Instant::now());
+            work.longest = work.longest.max(begins - Instant::now());
+            work.done = begins + work.each;
+            work.done
+        };
+        sleep_until(done).await;
+    }
+
     /// How many steps of this name there were.
     pub fn count(&self, name: &str) -> usize {
         self.steps().iter().filter(|step| step.starts_with(name)).count()
@@ -168,6 +209,7 @@ impl Flaky {
             }
             _ => {}
         }
+        self.turn().await;
         let answer = step.await;
         match fate {
             Fate::ReplyLost => Err(Error::Unknown(Cause::new("reset"))),
