@@ -51,6 +51,7 @@ pub mod registry;
 pub mod renewal;
 pub mod schedule;
 pub mod subscription;
+mod survey;
 mod task;
 pub mod tie;
 mod together;

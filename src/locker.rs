@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::{Backend, Holder, Listing, Mode, Sharing, Text, Token, Waiter};
+use crate::backend::{Backend, Sharing, Text, Token, Waiter};
 use crate::claim::{self, Attempt, Claim};
 use crate::clock::Moment;
 use crate::clock_watch::{ClockWatch, Step};
@@ -160,38 +160,6 @@ impl<B: Backend> Locker<B> {
         }
     }
 
-    /// Frees a key, whoever holds it, and tells the holders. `false`: nobody does.
-    pub async fn force_release(&self, key: &Text) -> Result<bool> {
-        let mut patience = Patience::new(self.patience);
-        loop {
-            let asked = Instant::now();
-            match self.waiting.force(key).await {
-                Err(error) => patience.bear(error, asked).await?,
-                answer => {
-                    self.polling.call_first(key);
-                    return answer;
-                }
-            }
-        }
-    }
-
-    /// Who holds and who waits for the keys that begin with `prefix`, in the order of the keys.
-    pub async fn query(&self, prefix: &str) -> Result<Vec<Listing>> {
-        let mut patience = Patience::new(self.patience);
-        loop {
-            let asked = Instant::now();
-            let backend = self.backend();
-            let listed = async { backend.list(&backend.names(prefix).await?).await };
-            match listed.await {
-                Err(error) => patience.bear(error, asked).await?,
-                Ok(mut listings) => {
-                    listings.retain(|one| !(one.holders.is_empty() && one.waiters.is_empty()));
-                    return Ok(listings);
-                }
-            }
-        }
-    }
-
     /// Frees a lock. `false`: `id` does not hold it (any more). When the store cannot be reached, it
     /// is tried in the background for as long as the lock may live.
     pub async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
@@ -281,47 +249,6 @@ impl<B: Backend> Locker<B> {
                     hold.end(if is_ours { End::Released } else { End::Taken });
                     return Ok(is_ours);
                 }
-            }
-        }
-    }
-
-    /// Who holds `key` now. `None`: nobody.
-    pub async fn read(&self, key: &Text) -> Result<Option<Holder>> {
-        let mut patience = Patience::new(self.patience);
-        loop {
-            let asked = Instant::now();
-            match self.waiting.backend().read(key).await {
-                Err(error) => patience.bear(error, asked).await?,
-                answer => return answer,
-            }
-        }
-    }
-
-    /// How waiting works here; connects to find out.
-    pub async fn mode(&self) -> Result<Mode> {
-        let mut patience = Patience::new(self.patience);
-        let mode = loop {
-            let asked = Instant::now();
-            match self.waiting.backend().mode().await {
-                Err(error) => patience.bear(error, asked).await?,
-                Ok(mode) => break mode,
-            }
-        };
-        if mode == Mode::Queue && !self.subscribed().await {
-            let reason = self.waiting.refusal().map(|error| error.to_string());
-            return Ok(Mode::Classic(reason.unwrap_or_default()));
-        }
-        Ok(mode)
-    }
-
-    /// What the server says of itself, for people; `None` where there is no server.
-    pub async fn describe(&self) -> Result<Option<String>> {
-        let mut patience = Patience::new(self.patience);
-        loop {
-            let asked = Instant::now();
-            match self.waiting.backend().describe().await {
-                Err(error) => patience.bear(error, asked).await?,
-                answer => return answer,
             }
         }
     }
