@@ -28,7 +28,7 @@ for (const compiler of ['typescript', 'typescript-7']) {
       assert.equal(await compile(compiler, 'tsconfig.clients.json'), '')
     })
 
-    test('compiles the examples in index.d.ts', async () => {
+    test('compiles the examples in the declarations', async () => {
       assert.equal(await compile(compiler, path.join(EXAMPLES, 'tsconfig.json')), '')
     })
   })
@@ -53,7 +53,9 @@ before(() => {
 after(() => fs.rmSync(EXAMPLES, { recursive: true, force: true }))
 
 function examples() {
-  const manual = fs.readFileSync(path.join(__dirname, '../index.d.ts'), 'utf8')
+  const manual = ['index.d.ts', 'web-locks.d.ts']
+    .map((file) => fs.readFileSync(path.join(__dirname, '..', file), 'utf8'))
+    .join('\n')
   const blocks = [...manual.matchAll(/```js\n(.*?)```/gs)]
   assert.ok(blocks.length > 5)
   return blocks.map(([, code]) => code.replace(/^ *\* ?/gm, ''))
@@ -68,6 +70,8 @@ function surroundings(code) {
     id: 'string',
     url: 'string',
     createClient: '() => distLock.Client',
+    makeReport: '(how: object) => Promise<number>',
+    stop: '() => void',
   }
   for (const [name, type] of Object.entries(declarations)) {
     const isOwn = new RegExp(`const ${name} =`).test(code)

@@ -7,19 +7,21 @@ const { say, fail, npm } = require('./progress.js')
 const ROOT = path.join(__dirname, '..')
 
 /** Installs what package-lock.json lists, unless just that is in node_modules. */
-function installPackages() {
-  if (isInstalled()) return
+function installPackages(directory = ROOT) {
+  if (isInstalled(directory)) return
 
   say('installing npm packages…')
-  // Scripts off: the addon is built as a step of its own, where its progress can be seen.
-  if (!npm('ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error')) {
-    fail('npm ci failed, see above')
-  }
+  const done = npm(
+    ...['ci', '--prefix', directory, '--no-audit', '--no-fund', '--loglevel=error'],
+    // The addon is built as a step of its own, where its progress can be seen.
+    '--ignore-scripts',
+  )
+  if (!done) fail('npm ci failed, see above')
 }
 
-function isInstalled() {
-  const wanted = readPackages('package-lock.json')
-  const present = readPackages('node_modules/.package-lock.json')
+function isInstalled(directory) {
+  const wanted = readPackages(path.join(directory, 'package-lock.json'))
+  const present = readPackages(path.join(directory, 'node_modules', '.package-lock.json'))
   return Object.entries(wanted).every(
     ([name, { version, optional }]) =>
       name === '' || optional || present[name]?.version === version,
@@ -28,7 +30,7 @@ function isInstalled() {
 
 function readPackages(file) {
   try {
-    return JSON.parse(fs.readFileSync(path.join(ROOT, file), 'utf8')).packages
+    return JSON.parse(fs.readFileSync(file, 'utf8')).packages
   } catch (error) {
     if (error.code === 'ENOENT') return {}
     throw error
