@@ -40,7 +40,12 @@ struct Table {
     sweep_above: usize,
     /// How many locks of a group were lost and are not in the table any more.
     lost: HashMap<u64, u64>,
+    /// Those that were taken away and are not in the table, since when that is known: perhaps not yet.
+    taken_early: HashMap<Text, Moment, BuildIdHasher>,
 }
+
+/// The longest that the answer which grants a lock comes behind the message that takes it away.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The locks of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,6 +65,9 @@ impl Holds {
         }
         if table.by_id.len() >= CROWD {
             hold.stagger();
+        }
+        if table.taken_early.remove(id).is_some() {
+            hold.give_up();
         }
         self.plan(&mut table.agenda, id, &mut hold);
         table.by_id.insert(id.clone(), hold);
@@ -84,6 +92,19 @@ impl Holds {
             End::Taken | End::Over => self.change(id, Hold::give_up),
         };
         tell(told.unwrap_or_default(), end);
+    }
+
+    /// Somebody took a lock away, whose holder may not know yet that it has it.
+    pub fn taken_away(&self, id: &Text) {
+        let mut table = self.table();
+        if table.by_id.contains_key(id) {
+            drop(table);
+            return self.end(id, End::Taken);
+        }
+        if table.taken_early.len() >= 1024 {
+            table.taken_early.retain(|_, heard| !(*heard + LATE).is_over());
+        }
+        table.taken_early.insert(id.clone(), Moment::now());
     }
 
     /// The store does not know a lock any more, whose holder has not let go of it.

@@ -263,6 +263,11 @@ impl<B: Backend> Locker<B> {
     /// Tells `on_end`, once, how a lock ends.
     pub fn watch(&self, id: &Text, on_end: crate::holds::OnEnd) {
         self.look_after_holds();
+        // Who takes it away says so in a message.
+        if !self.polls.load(Ordering::Relaxed) {
+            self.look_after_waiters();
+            self.waiting.listen();
+        }
         self.holds.watch(id, on_end);
     }
 
@@ -311,8 +316,12 @@ impl<B: Backend> Locker<B> {
 
     /// Whether messages reach us, or will in a moment.
     pub(crate) async fn subscribed(&self) -> bool {
-        self.waiting_task.get_or_init(|| Task::start(self.waiting.clone().run()));
+        self.look_after_waiters();
         self.waiting.subscribed().await
+    }
+
+    fn look_after_waiters(&self) {
+        self.waiting_task.get_or_init(|| Task::start(self.waiting.clone().run()));
     }
 
     /// Whether others of this process came before and have no place in the queue yet.

@@ -13,8 +13,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::select;
 use tokio::time::{Instant, sleep};
 
-use crate::backend::{Backend, Text, Waiter};
+use crate::backend::{Backend, Sharing, Text, Waiter};
 use crate::claim;
+use crate::error::Result;
 use crate::holds::{Due, End, Holds, TOGETHER};
 use crate::notice::{self, Notice};
 use crate::pace::Pace;
@@ -102,6 +103,16 @@ async fn renew<B: Backend>(holds: &Holds, waiting: &Arc<Waiting<B>>, due: Due) {
     }
 }
 
+async fn holds_now<B: Backend>(backend: &B, key: &Text, id: &Text) -> Result<bool> {
+    let Some(holder) = backend.read(key).await? else { return Ok(false) };
+    if holder.sharing == Sharing::Exclusive || *holder.id == **id {
+        return Ok(*holder.id == **id);
+    }
+    // One of several was named.
+    let listed = backend.list(std::slice::from_ref(key)).await?;
+    Ok(listed.iter().flat_map(|listing| &listing.holders).any(|holder| *holder.id == **id))
+}
+
 /// Whether the store knows a lock, or is not asked any more.
 async fn is_known<B: Backend>(
     holds: &Holds,
@@ -110,8 +121,8 @@ async fn is_known<B: Backend>(
     id: Text,
 ) -> (Text, bool) {
     while !holds.remaining(&id).is_zero() {
-        match waiting.backend().read(&key).await {
-            Ok(holder) => return (id.clone(), holder.is_some_and(|holder| *holder.id == *id)),
+        match holds_now(waiting.backend(), &key, &id).await {
+            Ok(is_known) => return (id, is_known),
             Err(_) => sleep(BETWEEN_LOOKS).await,
         }
     }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Holder, Listing, Mode, Text};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::locker::Locker;
 use crate::patience::Patience;
 
@@ -38,7 +38,13 @@ impl<B: Backend> Locker<B> {
 
     /// Frees a key, whoever holds it, and tells the holders. `false`: nobody does.
     pub async fn force_release(&self, key: &Text) -> Result<bool> {
-        let released = patiently!(self, self.waiting.force(key));
+        let released = patiently!(self, async {
+            match self.waiting.force(key).await {
+                // Once more might take it from whoever was given it by that.
+                Err(error @ Error::Unknown(_)) => Ok(Err(error)),
+                answer => answer.map(Ok),
+            }
+        })?;
         self.polling.call_first(key);
         Ok(released)
     }

@@ -53,6 +53,8 @@ struct Line {
     due: Option<Instant>,
     /// A beat is under way.
     asked: bool,
+    /// Something changed since, which it may not have seen.
+    outdated: bool,
     /// The longest time between two beats.
     interval: Duration,
     /// The time between two looks at a holder who tells nobody when the lock is free.
@@ -89,6 +91,7 @@ impl Waiters {
             waiters: BTreeMap::new(),
             due: None,
             asked: false,
+            outdated: false,
             interval,
             delay,
         });
@@ -209,13 +212,15 @@ impl Waiters {
     pub fn beaten(&mut self, key: &Text, next: Duration) {
         if let Some(line) = self.by_key.get_mut(key) {
             line.asked = false;
+            let next = if std::mem::take(&mut line.outdated) { Duration::ZERO } else { next };
             self.plan(key, Instant::now() + next);
         }
     }
 
-    /// A beat for `key` is due now.
+    /// A beat for `key` is due now, or as soon as that which is under way was answered.
     pub fn due_now(&mut self, key: &Text) {
-        if self.by_key.contains_key(key) {
+        if let Some(line) = self.by_key.get_mut(key) {
+            line.outdated = line.asked;
             self.plan_no_later(key, Instant::now());
         }
     }

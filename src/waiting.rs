@@ -11,11 +11,12 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::backend::{
-    Acquired, Backend, Beat, CLAIM, Handed, Held, Message, Messages, Released, Text, View, Waiter,
+    Acquired, Backend, Beat, CLAIM, Handed, Held, Message, Messages, Released, Sharing, Text, View,
+    Waiter,
 };
 use crate::clock::{Moment, Reading};
 use crate::error::{Cause, Error, Result};
-use crate::holds::{End, Holds};
+use crate::holds::Holds;
 use crate::lease::Grant;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
 use crate::subscription::{State, Subscription};
@@ -113,12 +114,17 @@ impl<B: Backend> Waiting<B> {
         self.subscription.is_ready()
     }
 
-    /// Waits until it is known whether messages reach this process. `false`: not for now, or never;
-    /// it goes on being tried in the background.
-    pub async fn subscribed(&self) -> bool {
+    /// Sees to it that messages reach this process.
+    pub fn listen(&self) {
         if self.subscription.want() {
             self.changed.notify_one();
         }
+    }
+
+    /// Waits until it is known whether messages reach this process. `false`: not for now, or never;
+    /// it goes on being tried in the background.
+    pub async fn subscribed(&self) -> bool {
+        self.listen();
         let known = self.subscription.known();
         timeout(self.patience.max(LEAST), known).await.unwrap_or(false)
     }
@@ -250,7 +256,7 @@ impl<B: Backend> Waiting<B> {
             Message::Missed => waiters.all_due(),
             Message::Lost(id) => {
                 drop(waiters);
-                self.holds.end(&id, End::Taken);
+                self.holds.taken_away(&id);
             }
         }
     }
@@ -275,7 +281,14 @@ impl<B: Backend> Waiting<B> {
             return waiters.tell_line(key, || News::Again);
         }
         let Some((interval, delay)) = waiters.rhythm(key) else { return };
-        waiters.beaten(key, next_beat(&view, interval, delay));
+        // It may be one of several that were given shares, and a beat tells of one.
+        let is_one_of_several = matches!(&view.held, Held::Ours(handed) if handed.id == first.id)
+            && first.sharing != Sharing::Exclusive;
+        let next = match is_one_of_several {
+            true => Duration::ZERO,
+            false => next_beat(&view, interval, delay),
+        };
+        waiters.beaten(key, next);
     }
 
     fn failed(&self, mut waiters: MutexGuard<'_, Waiters>, key: &Text, error: Error) {

@@ -47,6 +47,7 @@ pub struct Flaky {
     messages: Arc<Mutex<Mail>>,
     work: Arc<Mutex<Work>>,
     memory: Arc<Memory>,
+    moved: Arc<Notify>,
 }
 
 /// How busy the server is.
@@ -95,6 +96,7 @@ impl Flaky {
                 longest: Duration::ZERO,
             })),
             memory: memory.clone(),
+            moved: Arc::default(),
         }
     }
 
@@ -134,6 +136,11 @@ impl Flaky {
         let mut mail = self.messages.lock().unwrap();
         mail.listener = None;
         mail.lost.notify_waiters();
+    }
+
+    /// Another server has taken over, which knows the same.
+    pub fn moves(&self) {
+        self.moved.notify_one();
     }
 
     /// Subscribing fails from now on.
@@ -318,6 +325,10 @@ impl Backend for Flaky {
 
     async fn mode(&self) -> Result<Mode> {
         Ok(Mode::Queue)
+    }
+
+    async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     fn is_connected(&self) -> bool {

@@ -252,6 +252,11 @@ impl Lock {
         holders
     }
 
+    /// Whether another may share it.
+    pub fn has_room(&self) -> bool {
+        self.shares.as_ref().is_some_and(Shares::has_room)
+    }
+
     fn is_over(&self) -> bool {
         self.ends.is_some_and(|ends| ends <= Instant::now())
     }
@@ -299,6 +304,11 @@ impl Queue {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.waiters.is_empty()
+    }
+
+    /// Whether a process is known to be alive.
+    pub fn lives(&self, process: &Text) -> bool {
+        self.alive.get(process).is_some_and(|until| *until > Instant::now())
     }
 
     /// The first waiter after `passed` others, and its process.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::locks::{Entry, Lock, Locks, Queue, Shares, after, is_earlier};
+use super::locks::{Entry, Lock, Locks, Queue, after, is_earlier};
 use crate::backend::{
     Acquired, AcquiredAll, Beat, CLAIM, Handed, Held, Listing, Message, Queued, Released, Sharing,
     Text, View, Waiter,
@@ -40,17 +40,18 @@ impl Step<'_> {
         if let Some(held) = self.renew(key, waiter) {
             return Ok(held);
         }
-        let Entry { lock, queue } = self.locks.entry(key);
-        if let (Some(asked), Some(lock)) = (asked, lock)
+        if let (Some(asked), Some(lock)) = (asked, &self.locks.entry(key).lock)
             && let Some(shares) = &lock.shares
         {
             must_agree(asked, shares.capacity)?;
-            if shares.has_room() && queue.as_ref().is_none_or(Queue::is_empty) {
-                return Ok(self.share(key, waiter));
-            }
+        }
+        if self.may_share(key, waiter) {
+            return Ok(self.share(key, waiter));
         }
         let Entry { lock, queue } = self.locks.entry(key);
-        if !wait && lock.is_some() {
+        // Those before us may be dead.
+        let room = asked.is_some() && lock.as_ref().is_some_and(Lock::has_room);
+        if !wait && lock.is_some() && !room {
             return Ok(Acquired::Taken);
         }
         if wait {
@@ -68,8 +69,17 @@ impl Step<'_> {
         let view = self.view(key, &waiter.id, held);
         Ok(match view.held {
             Held::Ours(handed) if handed.id == waiter.id => Acquired::Held(Some(handed.token)),
+            _ if !wait && room && self.may_share(key, waiter) => self.share(key, waiter),
             _ => Acquired::Waits(view),
         })
+    }
+
+    /// Whether there is room for a share, and nobody waits for it.
+    fn may_share(&mut self, key: &Text, waiter: &Waiter) -> bool {
+        let Entry { lock, queue } = self.locks.entry(key);
+        waiter.sharing != Sharing::Exclusive
+            && lock.as_ref().is_some_and(Lock::has_room)
+            && queue.as_ref().is_none_or(Queue::is_empty)
     }
 
     /// Takes all of the locks or none.
@@ -188,7 +198,7 @@ impl Step<'_> {
             }
         }
         if lock.queued.is_some() && is_earlier(after(ttl), before) {
-            self.tell_first(key);
+            self.tell_first(key, 0);
         }
         Ok(Released::Yes)
     }
@@ -201,6 +211,10 @@ impl Step<'_> {
             && queue.remove(waiter)
         {
             tidy(&mut entry.queue);
+            // Those behind us may share the lock with its holders.
+            if entry.lock.as_ref().is_some_and(|lock| lock.shares.is_some()) {
+                self.tell_first(key, 0);
+            }
         }
         self.release(key, &waiter.id)
     }
@@ -339,7 +353,7 @@ impl Step<'_> {
             {
                 queue.window = after(length);
                 queue.theirs = after(Duration::ZERO);
-                self.tell_first(key);
+                self.tell_first(key, 0);
                 return Released::Yes;
             }
         }
@@ -390,7 +404,8 @@ impl Step<'_> {
 
     /// Gives the lock, which is free or if `capacity` is given shared with room for more, to the first
     /// waiters whose processes are alive and hear of it; those of this process that `knows` accepts
-    /// need no message. Says whether anybody got it, and those who were told nothing.
+    /// need no message. What is too much for one step is left to the next beat, which is then due at once.
+    /// Says whether anybody got it, and those who were told nothing.
     fn promote(
         &mut self,
         key: &Text,
@@ -400,23 +415,27 @@ impl Step<'_> {
     ) -> (bool, Vec<Handed>) {
         let (mut passed, mut granted, mut handed) = (0, false, Vec::new());
         let time = self.locks.time();
-        for _ in 0..MOST {
+        for turn in 0.. {
+            // If all are silent, another beat would find the same.
+            if turn == MOST && passed < MOST {
+                self.tell_first(key, passed);
+            }
+            if turn == MOST {
+                break;
+            }
             let token = self.locks.next_number();
             let Entry { lock, queue } = self.locks.entry(key);
             let Some(queue) = queue else { break };
             let Some((waiter, process)) = queue.first(passed) else { break };
-            if capacity.is_some() {
-                let shares = lock.as_ref().and_then(|lock| lock.shares.as_ref());
-                let has_room = shares.is_some_and(Shares::has_room);
-                if waiter.sharing.capacity() != capacity || !has_room {
-                    break;
-                }
-            }
             let here = process == *self.process;
-            if !here && queue.alive.get(&process).is_none_or(|until| *until <= Instant::now()) {
+            if !here && !queue.lives(&process) {
                 queue.remove(&waiter);
                 queue.alive.remove(&process);
                 continue;
+            }
+            let has_room = lock.as_ref().is_some_and(Lock::has_room);
+            if capacity.is_some() && !(waiter.sharing.capacity() == capacity && has_room) {
+                break;
             }
             let here = here && knows(&waiter.id, waiter.sharing);
             let given = Handed { id: waiter.id.clone(), token };
@@ -445,11 +464,14 @@ impl Step<'_> {
         (granted, handed)
     }
 
-    fn tell_first(&mut self, key: &Text) {
+    /// Who is first after `passed` others is to beat now; this process is, if that one is dead or silent.
+    fn tell_first(&mut self, key: &Text, passed: usize) {
+        let look = Message::Look(key.clone());
         if let Some(queue) = &self.locks.entry(key).queue
-            && let Some((_, process)) = queue.first(0)
+            && let Some((_, process)) = queue.first(passed)
+            && !(queue.lives(&process) && (self.tell)(&process, look.clone()))
         {
-            (self.tell)(&process, Message::Look(key.clone()));
+            (self.tell)(self.process, look);
         }
     }
 

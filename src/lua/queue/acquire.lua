@@ -8,6 +8,7 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
     call('PEXPIRE', lock, ttl)
     return token or next_number()
   end
+  local room
   if capacity then
     local share = share_of(lock, id)
     if share then
@@ -16,7 +17,8 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
       return its
     end
     if asked then must_agree(asked, capacity) end
-    if asked and has_room(lock, queued, capacity) and not first(queue, 0) then
+    room = asked and has_room(lock, queued, capacity)
+    if room and not first(queue, 0) then
       token = next_number()
       add_share(lock, id, owner, ttl, token)
       return token
@@ -27,7 +29,8 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
     open_shares(lock, id, owner, ttl, token, asked)
     return token
   end
-  if not waits and kind ~= FREE then return 0 end
+  -- Those before us may be dead.
+  if not waits and kind ~= FREE and not room then return 0 end
   if waits then
     if asked and asked > 0 then
       local permits = note(queue, 'permits')
@@ -53,5 +56,10 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
   end
   local seen = view(lock, id, kind, left)
   if seen[3] == id then return seen[4] end
+  if not waits and room and not first(queue, 0) and has_room(lock, queued, capacity) then
+    token = next_number()
+    add_share(lock, id, owner, ttl, token)
+    return token
+  end
   return seen
 end

@@ -1,11 +1,3 @@
--- Those who wait look again when the lock was to end, which is later than it does now.
-local function tell_first(lock, queue)
-  local waiter = first(queue, 0)
-  if not waiter then return end
-  local _, process = parts(waiter)
-  tell(process, 'look ' .. lock)
-end
-
 -- Whether `number` ends a lock: PEXPIRE itself refuses what is not whole.
 local function is_end(number)
   return number <= 0 and number == math.floor(number) and number >= -2 ^ 53
@@ -18,7 +10,8 @@ function steps.extend(lock, queue, ttl, queued)
   if is_end(number) then return steps.release(lock, queue, queued) end
   local left = call('PTTL', lock)
   local expires = call('PEXPIRE', lock, ttl)
-  if number < left then tell_first(lock, queue) end
+  -- Those who wait look again when the lock was to end, which is later than it does now.
+  if number < left then tell_first(lock, queue, 0) end
   return expires
 end
 
@@ -36,6 +29,6 @@ function steps.extend_share(lock, queue, id, ttl)
   if left > number then call('PEXPIRE', lock, left) end
   local over, token, owner = read_share(share)
   write_share(lock, id, owner, number, token)
-  if queued and now() + number < tonumber(over) then tell_first(lock, queue) end
+  if queued and now() + number < tonumber(over) then tell_first(lock, queue, 0) end
   return 1
 end

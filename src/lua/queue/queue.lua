@@ -73,6 +73,15 @@ local function tell(process, message)
   return call('PUBLISH', 'dist-lock:process:' .. process, message)
 end
 
+-- Who is first after `passed` others is to beat now; this process is, if that one is dead or silent.
+local function tell_first(lock, queue, passed)
+  local waiter = first(queue, passed)
+  if not waiter then return end
+  local _, process = parts(waiter)
+  local alive = note(queue, process) > now()
+  if not alive or tell(process, 'look ' .. lock) == 0 then tell(PROCESS, 'look ' .. lock) end
+end
+
 -- Give a waiter the lock, or a share of it if others have some. `here`: it knows, for it asks here and now.
 -- returns whether it heard of that
 local function grant(lock, queued, shared, waiter, token, here)
@@ -96,19 +105,20 @@ end
 -- Give the lock, which is free or if `capacity` is given shared with room for more, to the first waiters
 -- whose processes are alive and hear of it; those of this process that `knows` accepts need no message. The
 -- dead leave the queue, the silent are passed over. Nobody is told before it is written down, which may be
--- refused.
+-- refused. What is too much for one step is left to the next beat, which is then due at once.
 -- returns whether anybody got it, and the ids and tokens of those that were told nothing
 local function promote(lock, queue, queued, capacity, knows)
   local passed, granted, handed = 0, false, {}
-  for _ = 1, MOST do
+  for turn = 1, MOST do
     local waiter = first(queue, passed)
     if not waiter then break end
     local id, process, terms = parts(waiter)
     local _, asked = parse(terms)
-    if capacity and not (asked == capacity and has_room(lock, true, capacity)) then break end
     local here = process == PROCESS
     if not here and note(queue, process) <= now() then
       call('ZREM', queue, waiter, process)
+    elseif capacity and not (asked == capacity and has_room(lock, true, capacity)) then
+      break
     else
       local token = next_number()
       here = here and knows(id, asked)
@@ -126,6 +136,8 @@ local function promote(lock, queue, queued, capacity, knows)
         passed = passed + 1
       end
     end
+    -- If all are silent, another beat would find the same.
+    if turn == MOST and passed < MOST then tell_first(lock, queue, passed) end
   end
   return granted, handed
 end
@@ -156,12 +168,11 @@ end
 local function hand_on(lock, queue, queued)
   if queued >= TURNS then
     queued = 0
-    local waiter, length = first(queue, 0), window(queue)
-    if waiter and length then
+    local length = first(queue, 0) and window(queue)
+    if length then
       call('DEL', lock)
       call('ZADD', queue, -(now() + length), 'window', -now() / 1000, 'theirs')
-      local _, process = parts(waiter)
-      tell(process, 'look ' .. lock)
+      tell_first(lock, queue, 0)
       return {}
     end
   end

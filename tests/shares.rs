@@ -1,0 +1,476 @@
+//! Locks that several hold at once, and those that are taken away, on a clock that is paused.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dist_lock::backend::{CLAIM, Memory, Sharing, Text};
+use dist_lock::holds::{Renewal, State};
+use dist_lock::schedule::Schedule;
+use dist_lock::{Acquire, Error, Lock, Locker, Result};
+use support::flaky::{Fate, Flaky};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+const TTL: Duration = Duration::from_secs(30);
+const DELAY: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_secs(1);
+/// A process is taken to be alive for this long after its last beat.
+const ALIVE: Duration = Duration::from_secs(3);
+const KEY: &str = "k";
+
+fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// One process.
+#[derive(Clone)]
+struct Process {
+    store: Flaky,
+    locker: Arc<Locker<Flaky>>,
+}
+
+type Waiting = JoinHandle<Result<Option<Lock>>>;
+
+impl Process {
+    /// Asks in the background.
+    fn asks(&self, sharing: Sharing, ttl: Duration, limit: Option<Duration>) -> Waiting {
+        let schedule = Schedule::new(DELAY, None, limit);
+        let request = Acquire { sharing, ..Acquire::new(KEY.into(), "".into(), ttl, schedule) };
+        self.asks_for(request)
+    }
+
+    fn asks_for(&self, request: Acquire) -> Waiting {
+        let locker = self.locker.clone();
+        tokio::spawn(async move { locker.acquire(request).await })
+    }
+
+    fn steals(&self) -> Waiting {
+        let schedule = Schedule::new(DELAY, None, None);
+        let request = Acquire::new(KEY.into(), "".into(), TTL, schedule);
+        self.asks_for(Acquire { steal: true, ..request })
+    }
+
+    /// Asks, and returns when whoever asked is in the queue.
+    async fn queues(&self, sharing: Sharing) -> Waiting {
+        let waiting = self.asks(sharing, TTL, None);
+        sleep(milliseconds(1)).await;
+        waiting
+    }
+
+    async fn holds(&self, sharing: Sharing) -> Text {
+        id_of(self.asks(sharing, TTL, None)).await
+    }
+
+    /// Whether it gets a lock without waiting.
+    async fn gets(&self, sharing: Sharing) -> bool {
+        self.asks(sharing, TTL, Some(Duration::ZERO)).await.unwrap().unwrap().is_some()
+    }
+
+    async fn release(&self, id: &Text) -> bool {
+        self.locker.release(&KEY.into(), id).await.unwrap()
+    }
+
+    fn state(&self, id: &Text) -> State {
+        self.locker.holds().state(id)
+    }
+}
+
+const SHARED: Sharing = Sharing::Shared;
+const EXCLUSIVE: Sharing = Sharing::Exclusive;
+
+fn permits(count: u32) -> Sharing {
+    Sharing::of(count)
+}
+
+/// Processes that use one store.
+fn processes<const COUNT: usize>() -> [Process; COUNT] {
+    let memory = Arc::<Memory>::default();
+    std::array::from_fn(|_| {
+        let store = Flaky::on(&memory);
+        Process { locker: Arc::new(Locker::new(store.clone(), PATIENCE)), store }
+    })
+}
+
+async fn id_of(waiting: Waiting) -> Text {
+    waiting.await.unwrap().unwrap().expect("the lock").id
+}
+
+/// How long it takes until all of them have their lock.
+async fn wait_of(waiting: impl IntoIterator<Item = Waiting>) -> Duration {
+    let began = Instant::now();
+    for waiting in waiting {
+        id_of(waiting).await;
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_read_at_once_and_nobody_else_does_anything_meanwhile() {
+    let [first, second] = processes();
+    let mut readers = Vec::new();
+    for process in [&first, &second, &first, &second] {
+        readers.push((process, process.holds(SHARED).await));
+    }
+    let writer = second.queues(EXCLUSIVE).await;
+    sleep(BEAT).await;
+    for (process, id) in &readers {
+        assert!(!writer.is_finished());
+        assert!(process.release(id).await);
+    }
+
+    assert_eq!(wait_of([writer]).await, Duration::ZERO);
+    assert!(!first.gets(SHARED).await, "there is a writer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_does_not_pass_a_writer_who_waits() {
+    let [first, second, third] = processes();
+    let reader = first.holds(SHARED).await;
+    let writer = second.queues(EXCLUSIVE).await;
+    let late = third.queues(SHARED).await;
+    assert!(!third.gets(SHARED).await);
+    sleep(2 * BEAT).await;
+    assert!(!late.is_finished());
+
+    first.release(&reader).await;
+    let writer = id_of(writer).await;
+    assert!(!late.is_finished());
+    second.release(&writer).await;
+
+    assert_eq!(wait_of([late]).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_never_more_permits_than_so_many_and_each_is_handed_on() {
+    let [first, second] = processes();
+    let mut holders = Vec::new();
+    for _ in 0..3 {
+        holders.push(first.holds(permits(3)).await);
+    }
+    let mut waiters = Vec::new();
+    for process in [&second, &first, &second] {
+        waiters.push(process.queues(permits(3)).await);
+    }
+    assert!(!second.gets(permits(3)).await);
+    sleep(2 * BEAT).await;
+
+    for (holder, waiter) in holders.iter().zip(waiters) {
+        assert!(!waiter.is_finished());
+        first.release(holder).await;
+        assert_eq!(wait_of([waiter]).await, Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_disagrees_about_the_permits_is_told_so_while_the_lock_is_held_and_while_one_waits() {
+    let [first, second] = processes();
+    let holder = first.holds(permits(3)).await;
+    for other in [permits(2), SHARED] {
+        let refused = second.asks(other, TTL, None).await.unwrap();
+        assert_eq!(refused.unwrap_err(), Error::Permits(permits(3)));
+    }
+    first.release(&holder).await;
+
+    let _writer = first.holds(EXCLUSIVE).await;
+    let _waits = first.queues(permits(3)).await;
+    let refused = second.asks(permits(4), TTL, None).await.unwrap();
+
+    assert_eq!(refused.unwrap_err(), Error::Permits(permits(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_of_a_holder_that_died_goes_to_the_first_who_waits_at_its_end() {
+    let [dying, living, waiting] = processes();
+    dying.holds(permits(2)).await;
+    sleep(5 * BEAT).await;
+    let other = living.holds(permits(2)).await;
+    let waiters = [waiting.queues(permits(2)).await, waiting.queues(permits(2)).await];
+    dying.store.die();
+    let [first, second] = waiters;
+
+    let waited = wait_of([first]).await;
+
+    assert!(waited <= TTL - 5 * BEAT + milliseconds(5), "{waited:?}");
+    assert_eq!(living.state(&other), State::Held);
+    assert!(!second.is_finished(), "the other share has not ended");
+    assert!(wait_of([second]).await <= 5 * BEAT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_has_the_lock_when_the_last_reader_that_died_is_over() {
+    let [dying, waiting] = processes();
+    for ttl in [3, 9, 5] {
+        id_of(dying.asks(SHARED, ttl * BEAT, None)).await;
+    }
+    let writer = waiting.queues(EXCLUSIVE).await;
+    dying.store.die();
+
+    let waited = wait_of([writer]).await;
+
+    assert!((8 * BEAT..=10 * BEAT).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_died_in_the_queue_holds_readers_up_no_longer_than_it_is_taken_to_be_alive() {
+    let [first, dying, third] = processes();
+    let _reader = first.holds(SHARED).await;
+    let _writer = dying.queues(EXCLUSIVE).await;
+    let late = third.queues(SHARED).await;
+    dying.store.die();
+
+    let waited = wait_of([late]).await;
+
+    assert!(waited <= ALIVE + BEAT + milliseconds(5), "{waited:?}");
+    assert!(third.gets(SHARED).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_gets_a_share_though_the_dead_stand_before_it() {
+    let [first, dying, third] = processes();
+    let _reader = first.holds(SHARED).await;
+    for _ in 0..3 {
+        let _writer = dying.queues(EXCLUSIVE).await;
+    }
+    dying.store.die();
+
+    assert!(!third.gets(SHARED).await, "nobody knows yet");
+    sleep(ALIVE).await;
+
+    assert!(third.gets(SHARED).await);
+    assert!(!third.gets(EXCLUSIVE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_who_gives_up_holds_readers_up_no_longer() {
+    let [first, second, third] = processes();
+    let _reader = first.holds(SHARED).await;
+    let writer = second.asks(EXCLUSIVE, TTL, Some(milliseconds(300)));
+    sleep(milliseconds(1)).await;
+    let readers = [third.queues(SHARED).await, second.queues(SHARED).await];
+
+    assert_eq!(writer.await.unwrap(), Ok(None));
+
+    assert!(wait_of(readers).await <= milliseconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_readers_behind_a_writer_read_as_soon_as_it_is_done() {
+    let processes: [Process; 4] = processes();
+    let writer = processes[0].holds(EXCLUSIVE).await;
+    let readers: Vec<_> =
+        (0..1000).map(|number| processes[number % 4].asks(SHARED, TTL, None)).collect();
+    sleep(2 * BEAT).await;
+    processes[0].release(&writer).await;
+
+    let waited = wait_of(readers).await;
+
+    // Each process beats in steps of a millisecond, the clock's smallest.
+    assert!(waited <= milliseconds(50), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hundreds_who_died_in_the_queue_cost_the_others_no_beat_each() {
+    let [first, dying, third] = processes();
+    let _reader = first.holds(SHARED).await;
+    for _ in 0..500 {
+        dying.asks(EXCLUSIVE, TTL, None);
+    }
+    sleep(milliseconds(10)).await;
+    dying.store.die();
+    dying.store.lose_subscription();
+    let late = third.queues(SHARED).await;
+
+    let waited = wait_of([late]).await;
+
+    assert!(waited <= ALIVE + BEAT + milliseconds(50), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_that_were_granted_by_lost_messages_are_all_known_within_a_beat() {
+    let [first, second] = processes();
+    let writer = first.holds(EXCLUSIVE).await;
+    let readers: Vec<_> = (0..40).map(|_| second.asks(SHARED, TTL, None)).collect();
+    sleep(2 * BEAT).await;
+    second.store.lose_messages(true);
+    first.release(&writer).await;
+
+    let waited = wait_of(readers).await;
+
+    assert!(waited <= BEAT + milliseconds(100), "{waited:?}");
+    assert_eq!(second.store.count("acquire"), 40, "nobody had to ask again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_that_were_granted_by_a_release_without_an_answer_are_all_known_within_a_beat() {
+    let [process] = processes();
+    let writer = process.holds(EXCLUSIVE).await;
+    let readers: Vec<_> = (0..40).map(|_| process.asks(SHARED, TTL, None)).collect();
+    sleep(milliseconds(1)).await;
+    process.store.set_for("release", [Fate::Silence]);
+    let locker = process.locker.clone();
+    let _releases = tokio::spawn(async move { locker.release(&KEY.into(), &writer).await });
+
+    let waited = wait_of(readers).await;
+
+    assert!(waited <= BEAT + milliseconds(100), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_while_a_beat_is_under_way_is_looked_at_once_it_is_over() {
+    let [first, second, third] = processes();
+    let reader = first.holds(SHARED).await;
+    let writer = second.asks(EXCLUSIVE, TTL, Some(BEAT + milliseconds(20)));
+    sleep(milliseconds(10)).await;
+    third.store.set_for("beat", [Fate::Late(milliseconds(100))]);
+    let late = third.asks(SHARED, TTL, None);
+    assert_eq!(writer.await.unwrap(), Ok(None), "while the answer to a beat is under way");
+
+    let waited = wait_of([late]).await;
+
+    assert!(waited <= milliseconds(100), "{waited:?}");
+    assert_eq!(first.state(&reader), State::Held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_is_renewed_like_a_lock_and_ends_alone() {
+    let [first, second] = processes();
+    let holder = Arc::new(());
+    let renewal = Renewal { max_hold: None, holder: Arc::downgrade(&holder) };
+    let schedule = Schedule::new(DELAY, None, None);
+    let request = Acquire::new(KEY.into(), "".into(), 3 * BEAT, schedule);
+    let request = Acquire { sharing: SHARED, renewal: Some(renewal), ..request };
+    let renewed = id_of(first.asks_for(request)).await;
+    let other = id_of(second.asks(SHARED, 3 * BEAT, None)).await;
+
+    sleep(20 * BEAT).await;
+
+    assert_eq!(first.state(&renewed), State::Held);
+    assert_eq!(second.state(&other), State::Lost);
+    assert!(!second.release(&other).await, "it ended");
+    assert!(!second.gets(EXCLUSIVE).await, "the first still holds it");
+    assert!(first.release(&renewed).await);
+    assert!(second.gets(EXCLUSIVE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_is_made_shorter_is_free_for_others_at_its_new_end() {
+    let [first, second] = processes();
+    let holder = first.holds(permits(1)).await;
+    let waiter = second.queues(permits(1)).await;
+    sleep(milliseconds(100)).await;
+
+    assert_eq!(first.locker.extend(&KEY.into(), &holder, 200.0).await, Ok(true));
+
+    let waited = wait_of([waiter]).await;
+    assert!(waited <= milliseconds(210), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_nobody_takes_goes_to_the_next_after_two_seconds() {
+    let [first, dying, third] = processes();
+    let holder = first.holds(permits(1)).await;
+    let _dead = dying.queues(permits(1)).await;
+    let waiter = third.queues(permits(1)).await;
+    dying.store.die();
+    first.release(&holder).await;
+
+    let waited = wait_of([waiter]).await;
+
+    assert!(waited <= CLAIM + milliseconds(5), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_stolen_is_lost_to_all_who_shared_it_at_once() {
+    let [first, second, thief] = processes();
+    let readers = [first.holds(SHARED).await, second.holds(SHARED).await];
+    let waiter = first.queues(EXCLUSIVE).await;
+
+    let stolen = id_of(thief.steals()).await;
+    sleep(milliseconds(1)).await;
+
+    assert_eq!(first.state(&readers[0]), State::Lost);
+    assert_eq!(second.state(&readers[1]), State::Lost);
+    assert!(!waiter.is_finished(), "it keeps its place");
+    thief.release(&stolen).await;
+    assert_eq!(wait_of([waiter]).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hears_that_its_lock_was_stolen_before_it_hears_that_it_had_it_does_not_believe_it() {
+    let [first, thief] = processes();
+    // It listens to messages.
+    let before = first.holds(SHARED).await;
+    first.release(&before).await;
+    first.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
+    let acquiring = first.asks(EXCLUSIVE, TTL, None);
+    sleep(milliseconds(10)).await;
+
+    let stolen = id_of(thief.steals()).await;
+    let lost = id_of(acquiring).await;
+
+    assert_eq!(first.state(&lost), State::Lost);
+    assert_eq!(thief.state(&stolen), State::Held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_release_whose_outcome_is_unknown_is_not_made_twice() {
+    let [first, second, third] = processes();
+    let holder = first.holds(EXCLUSIVE).await;
+    first.locker.watch(&holder, Box::new(|_| {}));
+    let next = second.queues(EXCLUSIVE).await;
+    third.store.set_for("force", [Fate::ReplyLost]);
+
+    let answer = third.locker.force_release(&KEY.into()).await;
+
+    assert!(matches!(answer, Err(Error::Unknown(_))), "{answer:?}");
+    let next = id_of(next).await;
+    sleep(BEAT).await;
+    assert_eq!(first.state(&holder), State::Lost);
+    assert_eq!(second.state(&next), State::Held, "it has done nothing wrong");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_release_hands_the_lock_on() {
+    let [first, second, third] = processes();
+    for _ in 0..3 {
+        first.holds(permits(3)).await;
+    }
+    let waiters = [second.queues(permits(3)).await, second.queues(permits(3)).await];
+
+    assert_eq!(third.locker.force_release(&KEY.into()).await, Ok(true));
+
+    assert_eq!(wait_of(waiters).await, Duration::ZERO);
+    assert_eq!(third.locker.force_release(&"another".into()).await, Ok(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_another_server_took_over_every_share_it_knows_is_still_held() {
+    let [first, second] = processes();
+    let (one, other) = (first.holds(SHARED).await, first.holds(SHARED).await);
+    let third = second.holds(SHARED).await;
+    for process in [&first, &second] {
+        process.store.moves();
+    }
+    sleep(BEAT).await;
+
+    assert_eq!(first.state(&one), State::Held);
+    assert_eq!(first.state(&other), State::Held);
+    assert_eq!(second.state(&third), State::Held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_was_paused_past_its_end_is_lost_and_another_has_it() {
+    let [paused, second] = processes();
+    let share = paused.holds(permits(1)).await;
+    let waiter = second.queues(permits(1)).await;
+    paused.store.set_always(Fate::NeverSent);
+    sleep(TTL - milliseconds(10)).await;
+    // Its lease ends before the share does.
+    assert_eq!(paused.state(&share), State::Lost);
+    assert!(!waiter.is_finished());
+
+    assert!(timeout(BEAT, id_of(waiter)).await.is_ok());
+}
