@@ -12,17 +12,19 @@ const distLock = require('../index.js') // elsewhere: require('dist-lock')
  * @param {string} name   the same on all hosts
  */
 function schedule(locks, expression, name, job) {
-  return cron.schedule(expression, async ({ date }) => {
-    // Named after the time it stands for and never released, so a host whose clock is late finds it taken:
-    // clocks may differ by an hour, or by whatever is still less than the time between two runs.
-    const turn = await locks.acquire(`${name}:${date.toISOString()}`, { ttl: 3600000, timeout: 0 })
-    if (!turn) return
+  const run = async ({ date }) => {
+    // Named after the time it stands for and never released, so a host whose clock is late finds it taken,
+    // by up to an hour.
+    const turn = `${name}:${date.toISOString()}`
+    if (!(await locks.acquire(turn, { ttl: 3600000, timeout: 0 }))) return
 
     // The run before this one may take longer than expected.
     await locks.request(name, { ifAvailable: true }, async (lock) => {
       if (lock) await job(date, lock.signal)
     })
-  })
+  }
+  // Not all at the same moment, so that each host has its share.
+  return cron.schedule(expression, run, { maxRandomDelay: 300 })
 }
 
 async function main() {
