@@ -154,6 +154,7 @@ function isSameConnection(options, before) {
   return (
     is(before.connectTimeout, options.connectTimeout, DEFAULTS.connectTimeout) &&
     is(before.commandTimeout, options.commandTimeout, DEFAULTS.commandTimeout) &&
+    is(before.nodeTimeout, options.nodeTimeout, DEFAULTS.nodeTimeout) &&
     is(before.failoverSettleTime, options.failoverSettleTime, DEFAULTS.failoverSettleTime) &&
     is(before.minReplicas, options.minReplicas, DEFAULTS.minReplicas) &&
     is(before.replicaTimeout, options.replicaTimeout, DEFAULTS.replicaTimeout)
