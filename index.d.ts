@@ -171,7 +171,8 @@ declare namespace distLock {
      * Returns `true`, or `false` when nobody held it.
      *
      * Errors: an `Error` for a bad argument, a {@link LockError} when Redis fails or cannot be
-     * reached, or has no queue.
+     * reached, or has no queue. With `ERR_LOCK_UNKNOWN` the answer was lost: look who holds the lock before
+     * you try again, it may be the next already.
      *
      * @example
      * ```js
