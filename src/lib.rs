@@ -50,6 +50,7 @@ pub mod polling;
 pub mod registry;
 pub mod renewal;
 pub mod schedule;
+mod stealing;
 pub mod subscription;
 mod survey;
 mod task;

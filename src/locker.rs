@@ -121,7 +121,7 @@ impl<B: Backend> Locker<B> {
         let waiter = Waiter { id, owner, ttl, sharing };
         let mut claim = Claim::new(self.waiting.clone(), key, waiter, schedule.waits());
         if steal {
-            let grant = self.steal(&mut claim).await?;
+            let grant = self.steal(&mut claim, &schedule).await?;
             return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
         }
 
@@ -145,19 +145,6 @@ impl<B: Backend> Locker<B> {
         let waiter = WaitingAcquire::new(self, &mut claim, &schedule);
         let (grant, attempts) = Box::pin(waiter.wait(first)).await?;
         Ok(grant.map(|grant| self.keep(claim, &schedule, grant, attempts, renewal, group)))
-    }
-
-    async fn steal(&self, claim: &mut Claim<B>) -> Result<Grant> {
-        let mut patience = Patience::new(self.patience);
-        loop {
-            let asked = Instant::now();
-            match claim.steal().await {
-                Ok(Attempt::Held(grant)) => return Ok(grant),
-                // It took longer than the lease.
-                Ok(_) => {}
-                Err(error) => patience.bear(error, asked).await?,
-            }
-        }
     }
 
     /// Frees a lock. `false`: `id` does not hold it (any more). When the store cannot be reached, it
