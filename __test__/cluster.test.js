@@ -30,6 +30,19 @@ function names(count) {
   })
 }
 
+test('several locks of one slot are taken at once, and of several slots one after the other', async () => {
+  const locks = distLock(cluster.source)
+
+  const both = await locks.acquire(['{bank}:1', '{bank}:2'])
+  assert.deepEqual(await cluster.lockKeys(), ['lock:{bank}:1', 'lock:{bank}:2'])
+  assert.equal(await both.release(), true)
+
+  await assert.rejects(locks.acquire(['a', 'b']), { code: 'ERR_LOCK_CROSS_SLOT' })
+  assert.deepEqual(await cluster.lockKeys(), [])
+  const apart = await locks.acquire(['a', 'b'], { inTurn: true })
+  assert.equal(await apart.release(), true)
+})
+
 test('the four methods work on locks of all nodes, whatever braces their names have', async () => {
   const locks = distLock(cluster.source)
   const resources = names(300)

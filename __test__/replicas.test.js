@@ -43,6 +43,16 @@ test('a lock is granted, and extended, once a replica has it', async (t) => {
   assert.equal(await lock.release(), true)
 })
 
+test('several locks at once are granted once a replica has all of them', async (t) => {
+  link.delay.reply = 100
+  t.after(() => (link.delay.reply = 0))
+
+  const both = await managerWith().acquire(['one', 'other'])
+
+  for (const { key, id } of both.locks) assert.equal(await replica.command('HGET', key, 'id'), id)
+  assert.equal(await both.release(), true)
+})
+
 test('a lock that another process hands on is granted once a replica has it', async (t) => {
   link.delay.reply = 100
   t.after(() => (link.delay.reply = 0))

@@ -77,6 +77,18 @@ enum State {
     Lost,
 }
 
+impl State {
+    /// What this becomes by an attempt that failed with `error`.
+    fn after(self, error: &Error) -> Self {
+        match error {
+            Error::Unknown(_) => State::Lost,
+            // It was granted all the same.
+            Error::NotReplicated { .. } if self == State::Nothing => State::Pending,
+            _ => self,
+        }
+    }
+}
+
 impl<B: Backend> Claim<B> {
     /// A claim of `waiter`, whose id must be new; `is_patient`: for a caller who waits.
     pub fn new(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, is_patient: bool) -> Self {
@@ -140,11 +152,20 @@ impl<B: Backend> Claim<B> {
         self.answered(answer, wait, before, sent)
     }
 
-    /// Asks once for all of `claims` or none.
+    /// Asks once for all of `claims` or none, as [`attempt`](Self::attempt) does for one.
     pub async fn attempt_all(claims: &mut [Self]) -> Result<Attempts> {
-        let Some(first) = claims.first() else { return Ok(Attempts::Taken(0)) };
-        first.settled().await?;
-        let waiting = first.waiting.clone();
+        loop {
+            let Some(first) = claims.first() else { return Ok(Attempts::Taken(0)) };
+            first.settled().await?;
+            let waiting = first.waiting.clone();
+            match Self::ask_for_all(claims, &waiting).await? {
+                Attempts::Held(_) if waiting.settling().is_some() => {}
+                attempts => return Ok(attempts),
+            }
+        }
+    }
+
+    async fn ask_for_all(claims: &mut [Self], waiting: &Waiting<B>) -> Result<Attempts> {
         let wanted: Vec<_> =
             claims.iter().map(|claim| (claim.key.clone(), claim.waiter.clone())).collect();
         let before: Vec<State> = claims.iter().map(|claim| claim.state).collect();
@@ -153,38 +174,47 @@ impl<B: Backend> Claim<B> {
         }
         let sent = Moment::now();
         let answer = waiting.backend().acquire_all(&wanted).await;
+        if answer.is_ok() {
+            claims.iter_mut().for_each(|claim| claim.attempts += 1);
+        }
         if let Ok(AcquiredAll::Held(token)) = answer {
             let ttl = wanted.iter().map(|(_, waiter)| waiter.ttl).min().unwrap_or_default();
             let grant = Grant { token: Some(token), since: sent, ttl };
             if !grant.valid_until().is_over() {
                 return Ok(Attempts::Held(grant));
             }
+            notice::tell(Notice::ShortTtl { ttl, took: Moment::now() - sent });
             claims.iter_mut().for_each(Claim::give_back);
             return Ok(Attempts::Taken(0));
         }
-        let is_lost = matches!(answer, Err(Error::Unknown(_)));
         for (claim, before) in claims.iter_mut().zip(before) {
-            claim.state = if is_lost { State::Lost } else { before };
+            claim.state = match &answer {
+                Ok(_) => before,
+                Err(error) => before.after(error),
+            };
         }
         match answer? {
-            AcquiredAll::Taken(number) => {
-                claims.iter_mut().for_each(|claim| claim.attempts += 1);
-                Ok(Attempts::Taken(number))
-            }
+            AcquiredAll::Taken(number) => Ok(Attempts::Taken(number)),
             AcquiredAll::Held(_) => Ok(Attempts::Taken(0)),
         }
     }
 
-    /// Asks once to be given the lock, whoever has it.
+    /// Asks once to be given the lock, whoever has it; as [`attempt`](Self::attempt) while the store
+    /// settles.
     pub async fn steal(&mut self) -> Result<Attempt> {
-        self.settled().await?;
-        let before = self.state;
-        let sent = Moment::now();
-        if before == State::Nothing {
-            self.state = State::Pending;
+        loop {
+            self.settled().await?;
+            let before = self.state;
+            let sent = Moment::now();
+            if before == State::Nothing {
+                self.state = State::Pending;
+            }
+            let answer = self.waiting.backend().steal(&self.key, &self.waiter).await;
+            match self.answered(answer, false, before, sent)? {
+                Some(Attempt::Held(_)) if self.waiting.settling().is_some() => {}
+                attempt => return Ok(attempt.unwrap_or(Attempt::Taken)),
+            }
         }
-        let answer = self.waiting.backend().steal(&self.key, &self.waiter).await;
-        Ok(self.answered(answer, false, before, sent)?.unwrap_or(Attempt::Taken))
     }
 
     fn answered(
@@ -206,6 +236,8 @@ impl<B: Backend> Claim<B> {
                     self.give_back();
                     return Ok(Some(Attempt::Taken));
                 }
+                // It may have to wait for others, which must hold up nobody.
+                self.early = None;
                 Ok(Some(Attempt::Held(grant)))
             }
             Ok(Acquired::Waits(view)) if wait => Ok(Some(Attempt::Waits(view, sent))),
@@ -218,12 +250,7 @@ impl<B: Backend> Claim<B> {
                 })
             }
             Err(error) => {
-                self.state = match error {
-                    _ if self.is_undone => before,
-                    Error::Unknown(_) => State::Lost,
-                    Error::NotReplicated { .. } if before == State::Nothing => State::Pending,
-                    _ => before,
-                };
+                self.state = if self.is_undone { before } else { before.after(&error) };
                 Err(error)
             }
         }

@@ -4,14 +4,16 @@
 //! it is handed over all are tried again; if another is taken then, the one goes to the next who waits. So
 //! nobody waits while it holds, and two who want the same locks never wait for each other.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Backend, Text, Waiter};
 use crate::claim::{Attempts, Claim};
 use crate::error::Result;
 use crate::id;
+use crate::lease::Grant;
 use crate::locker::{Acquire, Lock, Locker};
 use crate::patience::Patience;
+use crate::schedule::Schedule;
 use crate::waiting_acquire::WaitingAcquire;
 
 impl<B: Backend> Locker<B> {
@@ -25,43 +27,77 @@ impl<B: Backend> Locker<B> {
         request: Acquire,
     ) -> Result<Option<Vec<Lock>>> {
         let Acquire { owner, ttl, schedule, renewal, group, sharing, .. } = request;
-        let mut patience = Patience::new(self.patience);
         let claim = |key: Text| {
             let id = id::unique(self.backend().process(), group);
             let waiter = Waiter { id, owner: owner.clone(), ttl, sharing };
             Claim::new(self.waiting.clone(), key, waiter, schedule.waits())
         };
         let mut claims: Vec<Claim<B>> = keys.into_iter().map(claim).collect();
-        let mut handed: Option<usize> = None;
+        let mut patience = Patience::new(self.patience);
+        let granted = self.granted_all(&mut claims, &schedule, &mut patience);
+        let granted = match schedule.deadline() {
+            None => granted.await?,
+            Some(deadline) => match timeout_at(deadline, granted).await {
+                Ok(granted) => granted?,
+                Err(_) => match claims.first() {
+                    Some(first) => self.out_of_time(first, &schedule, &patience)?,
+                    None => None,
+                },
+            },
+        };
+        Ok(granted.map(|(grant, attempts)| {
+            let keep = |claim| self.keep(claim, &schedule, grant, attempts, renewal.clone(), group);
+            claims.into_iter().map(keep).collect()
+        }))
+    }
+
+    /// The grant of all, and how often all were asked for.
+    async fn granted_all(
+        &self,
+        claims: &mut [Claim<B>],
+        schedule: &Schedule,
+        patience: &mut Patience,
+    ) -> Result<Option<(Grant, u64)>> {
+        let mut attempts = 0;
         loop {
             let asked = Instant::now();
-            let taken = match Claim::attempt_all(&mut claims).await {
-                Ok(Attempts::Held(grant)) => {
-                    let keep =
-                        |claim| self.keep(claim, &schedule, grant, 1, renewal.clone(), group);
-                    return Ok(Some(claims.into_iter().map(keep).collect()));
-                }
+            let taken = match Claim::attempt_all(claims).await {
+                Ok(Attempts::Held(grant)) => return Ok(Some((grant, attempts + 1))),
                 Ok(Attempts::Taken(number)) => number,
                 Err(error) => {
                     patience.bear(error, asked).await?;
                     continue;
                 }
             };
-            if let Some(handed) = handed.take()
-                && handed != taken
-                && let Some(claim) = claims.get_mut(handed)
-            {
-                claim.give_back();
-            }
-            let Some(claim) = claims.get_mut(taken) else { return Ok(None) };
-            if !schedule.waits() {
+            patience.rest();
+            attempts += 1;
+            // The one that was handed over, or what an attempt without an answer may have got.
+            let others = claims.iter_mut().enumerate().filter(|(number, _)| *number != taken);
+            others.filter(|(_, claim)| claim.is_open()).for_each(|(_, claim)| claim.give_back());
+            let Some(claim) = claims.get_mut(taken).filter(|_| schedule.waits()) else {
                 return Ok(None);
-            }
-            let waiter = WaitingAcquire::new(self, claim, &schedule);
+            };
+            let waiter = WaitingAcquire::new(self, claim, schedule);
             if Box::pin(waiter.wait(None)).await?.0.is_none() {
                 return Ok(None);
             }
-            handed = Some(taken);
+        }
+    }
+
+    /// What a caller is told at its deadline: taken if the store said so and is not failing now.
+    pub(crate) fn out_of_time<T>(
+        &self,
+        claim: &Claim<B>,
+        schedule: &Schedule,
+        patience: &Patience,
+    ) -> Result<Option<T>> {
+        match patience.trouble() {
+            Some(trouble) => Err(trouble.error.clone()),
+            None => match self.waiting.settling() {
+                Some(error) => Err(error),
+                None if claim.attempts() > 0 => Ok(None),
+                None => Err(self.waiting.silence(claim.is_open(), schedule.elapsed())),
+            },
         }
     }
 }

@@ -52,6 +52,8 @@ fn step() -> impl Strategy<Value = Step> {
         20 => own.clone().prop_map(|(process, key, id)| Step::Abandon { process, key, id }),
         60 => (own.clone(), prop_oneof![Just(600_000u64), Just(50)])
             .prop_map(|((process, key, id), delay)| Step::Beat { process, key, id, delay }),
+        40 => (process.clone(), 0..3usize)
+            .prop_map(|(process, id)| Step::All { process, id: process * IDS + id }),
         5 => (process.clone(), key.clone()).prop_map(|(process, key)| Step::Read { process, key }),
         8 => own.clone().prop_filter_map("nobody steals a share", |(process, key, id)| {
             (id % IDS < 4).then_some(Step::Steal { process, key, id })

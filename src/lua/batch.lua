@@ -39,6 +39,9 @@ local function go_on()
     elseif name == 'steal' then
       at = first + 3
       answers[number] = queued().steal(lock, queue, unpack(values, first, at - 1))
+    elseif name == 'all' then
+      key = most + 1
+      answers[number] = queued().all(values, first)
     elseif name == 'list' then
       answers[number] = queued().list(lock, queue)
     else

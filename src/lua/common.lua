@@ -53,8 +53,8 @@ local function finish(answers)
   return answers
 end
 
-local function take(lock, id, owner, ttl)
-  local token = next_number()
+local function take(lock, id, owner, ttl, token)
+  token = token or next_number()
   call('HSET', lock, 'id', id, 'owner', owner, 'fence', token)
   local expires = redis.pcall('PEXPIRE', lock, ttl)
   if expires == 1 then return token end

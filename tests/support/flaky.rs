@@ -9,6 +9,7 @@ use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
     Acquired, AcquiredAll, Beat, Listing, Message, Messages, Mode, Released, Text, Waiter,
 };
+use dist_lock::clock::Moment;
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -46,8 +47,9 @@ pub struct Flaky {
     steps: Arc<Mutex<Vec<String>>>,
     messages: Arc<Mutex<Mail>>,
     work: Arc<Mutex<Work>>,
-    memory: Arc<Memory>,
+    settles_until: Arc<Mutex<Option<Moment>>>,
     moved: Arc<Notify>,
+    memory: Arc<Memory>,
 }
 
 /// How busy the server is.
@@ -95,8 +97,9 @@ impl Flaky {
                 done: Instant::now(),
                 longest: Duration::ZERO,
             })),
-            memory: memory.clone(),
+            settles_until: Arc::default(),
             moved: Arc::default(),
+            memory: memory.clone(),
         }
     }
 
@@ -113,6 +116,11 @@ impl Flaky {
     /// The fate of all steps that no other was set for.
     pub fn set_always(&self, fate: Fate) {
         *self.always.lock().unwrap() = Some(fate);
+    }
+
+    /// Another server has taken over, and settles for so long.
+    pub fn settle(&self, time: Duration) {
+        *self.settles_until.lock().unwrap() = Some(Moment::now() + time);
     }
 
     /// Nothing comes or goes any more, as if the process or its machine were gone.
@@ -269,7 +277,8 @@ impl Backend for Flaky {
     }
 
     async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
-        self.client.acquire_all(wanted).await
+        let ids: Vec<&str> = wanted.iter().map(|(_, waiter)| &*waiter.id).collect();
+        self.meet("all", &ids.join(" "), self.client.acquire_all(wanted)).await
     }
 
     async fn force(&self, key: &Text) -> Result<Released> {
@@ -329,6 +338,10 @@ impl Backend for Flaky {
 
     async fn moved(&self) {
         self.moved.notified().await;
+    }
+
+    fn settles_until(&self) -> Option<Moment> {
+        self.settles_until.lock().unwrap().filter(|until| !until.is_over())
     }
 
     fn is_connected(&self) -> bool {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use dist_lock::Backend;
 use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
-    Acquired, Beat, CLAIM, Handed, Held, Holder, Listing, Message, Messages, Queued, Redis,
-    Released, Sharing, Text, Token, View, Waiter,
+    Acquired, AcquiredAll, Beat, CLAIM, Handed, Held, Holder, Listing, Message, Messages, Queued,
+    Redis, Released, Sharing, Text, Token, View, Waiter,
 };
 use dist_lock::error::{Error, Result};
 use tokio::time::{sleep, timeout};
@@ -73,6 +73,11 @@ pub enum Step {
     Read {
         process: usize,
         key: usize,
+    },
+    /// All keys at once, the first with this id and each further one with the next.
+    All {
+        process: usize,
+        id: usize,
     },
     Steal {
         process: usize,
@@ -381,6 +386,20 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
                     }
                     Acquired::Waits(view) => world.view("waits", view),
                     other => words(format!("{other:?}")),
+                })
+            }
+            Step::All { process, id: number } => {
+                let asked = caller(number);
+                let ids = (0..KEYS.len()).map(|at| Waiter { id: id(number + at), ..asked.clone() });
+                let wanted: Vec<_> = (0..KEYS.len()).map(name).zip(ids).collect();
+                let answer = self.processes[process].acquire_all(&wanted).await;
+                self.say(answer, |world, answer| match answer {
+                    AcquiredAll::Held(token) => {
+                        let ids = wanted.iter().map(|(_, waiter)| &waiter.id);
+                        let named: Vec<_> = ids.map(|id| world.tokens.name(id, token)).collect();
+                        words(format!("held {named:?}"))
+                    }
+                    taken => words(format!("{taken:?}")),
                 })
             }
             Step::Release { process, key, id: number } => {

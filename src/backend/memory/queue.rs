@@ -62,7 +62,7 @@ impl Step<'_> {
             }
             self.join(key, waiter);
         }
-        let held = self.mend(key, &waiter.id);
+        let held = self.mend(key, Some(&waiter.id));
         if held == Held::Free && !wait {
             return Ok(self.take(key, waiter));
         }
@@ -84,12 +84,10 @@ impl Step<'_> {
 
     /// Takes all of the locks or none.
     pub fn acquire_all(&mut self, wanted: &[(Text, Waiter)]) -> AcquiredAll {
-        let is_ours = |entry: &Entry, waiter: &Waiter| {
-            let is_free = entry.lock.is_none() && entry.queue.is_none();
-            is_free || entry.lock.as_ref().is_some_and(|lock| lock.id == waiter.id)
-        };
         for (number, (key, waiter)) in wanted.iter().enumerate() {
-            if !is_ours(self.locks.entry(key), waiter) {
+            let lock = &self.locks.entry(key).lock;
+            let is_ours = lock.as_ref().is_some_and(|lock| lock.id == waiter.id);
+            if !is_ours && self.mend(key, None) != Held::Free {
                 return AcquiredAll::Taken(number);
             }
         }
@@ -237,7 +235,7 @@ impl Step<'_> {
             }
             _ => {}
         }
-        let held = self.mend(key, &first.id);
+        let held = self.mend(key, Some(&first.id));
         let view = self.view(key, &first.id, held);
         self.locks.tidy(key);
         if known { Beat::Known(view) } else { Beat::Lost(view) }
@@ -366,7 +364,7 @@ impl Step<'_> {
 
     /// Who holds the lock, after it was handed on if it was free with a queue before it, or if there
     /// was room for another share. Who asks, as `id`, learns from the answer what it was given.
-    fn mend(&mut self, key: &Text, id: &Text) -> Held {
+    fn mend(&mut self, key: &Text, id: Option<&Text>) -> Held {
         let now = Instant::now();
         let Entry { lock, queue } = self.locks.entry(key);
         if let Some(lock) = lock {
@@ -376,7 +374,7 @@ impl Step<'_> {
                 && shares.has_room()
             {
                 let capacity = shares.capacity;
-                self.promote(key, queued, Some(capacity), |other, _| other == id);
+                self.promote(key, queued, Some(capacity), |other, _| Some(other) == id);
             }
             return held;
         }
@@ -392,7 +390,9 @@ impl Step<'_> {
             }
             queue.shut = Some(now + pause);
         }
-        let knows = |other: &Text, sharing: Sharing| other == id || sharing == Sharing::Exclusive;
+        let knows = |other: &Text, sharing: Sharing| {
+            Some(other) == id || id.is_some() && sharing == Sharing::Exclusive
+        };
         let (granted, _) = self.promote(key, 1, None, knows);
         match &self.locks.entry(key).lock {
             Some(Lock { id, token: Some(token), .. }) if granted => {

@@ -49,9 +49,9 @@ pub fn acquired(value: Value) -> Result<Acquired> {
     }
 }
 
-/// The reply to [`super::script::all`] for so many locks.
+/// The answer to [`super::step::Action::All`] for so many locks.
 pub fn acquired_all(value: Value, count: usize) -> Result<AcquiredAll> {
-    match reply(value)? {
+    match value {
         Value::BulkString(token) => Ok(AcquiredAll::Held(number(&token)?)),
         Value::Int(taken) => match usize::try_from(-1 - taken) {
             Ok(number) if number < count => Ok(AcquiredAll::Taken(number)),

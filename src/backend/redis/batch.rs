@@ -23,7 +23,7 @@ pub struct Pending {
 
 impl Pending {
     fn is_alone(&self) -> bool {
-        matches!(self.step.action, Action::Alone(_))
+        self.step.goes_by_itself()
     }
 }
 

@@ -123,11 +123,9 @@ impl<S: Servers> Backend for Redis<S> {
     }
 
     async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
-        if let Mode::Classic(reason) = self.servers.mode().await? {
-            let message = format!("this takes a queue, and there is none ({reason})");
-            return Err(Error::Unsupported(Cause::new(message)));
-        }
-        answer::acquired_all(self.servers.acquire_all(wanted).await?, wanted.len())
+        let Some((first, _)) = wanted.first() else { return Ok(AcquiredAll::Taken(0)) };
+        let action = Action::All { wanted: wanted.into() };
+        answer::acquired_all(self.ask_queue(first, action).await?, wanted.len())
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {

@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
-use super::step::{self, Step};
-use crate::backend::{Text, Waiter};
+use super::step::Step;
 use crate::key::{self, Slot};
 
 /// A script, and the name Redis caches it under.
@@ -40,6 +39,7 @@ static QUEUE: LazyLock<Script> = LazyLock::new(|| {
         include_str!("../../lua/queue/abandon.lua"),
         include_str!("../../lua/queue/beat.lua"),
         include_str!("../../lua/queue/steal.lua"),
+        include_str!("../../lua/queue/all.lua"),
         include_str!("../../lua/queue/list.lua"),
         "return steps\nend\n",
         include_str!("../../lua/batch.lua"),
@@ -126,26 +126,6 @@ pub fn look(key: &str) -> Cmd {
 /// How the script for where there is no queue refuses what takes one.
 pub const UNSUPPORTED: &str = "UNSUPPORTED";
 
-/// Takes several locks at once, or none.
-static ALL: &str = concat!(include_str!("../../lua/common.lua"), include_str!("../../lua/all.lua"));
-
-/// The command that takes all of these locks, which have one owner and ttl, or none.
-pub fn all(wanted: &[(Text, Waiter)], process: &str, slot: Option<Slot>) -> Cmd {
-    let mut command = redis::cmd("EVAL");
-    command.arg(ALL).arg(1 + 2 * wanted.len()).arg(&*fence(slot));
-    for (key, _) in wanted {
-        command.arg(&**key).arg(key::queue(key));
-    }
-    command.arg(process);
-    if let Some((_, waiter)) = wanted.first() {
-        command.arg(&*waiter.owner).arg(step::milliseconds(waiter.ttl));
-    }
-    for (_, waiter) in wanted {
-        command.arg(&*waiter.id);
-    }
-    command
-}
-
 /// The command that goes on from `cursor` through the keys that begin with `prefix`.
 pub fn scan(cursor: &[u8], prefix: &str) -> Cmd {
     let mut command = redis::cmd("SCAN");
@@ -184,9 +164,10 @@ pub fn command<'s>(
     command.arg(if in_full { "EVAL" } else { "EVALSHA" }).arg(name);
     match queue && !is_alone {
         true => {
-            command.arg(1 + 2 * steps.len()).arg(&*fence(route.map(|route| route.slot)));
-            for step in &steps {
-                command.arg(&*step.key).arg(key::queue(&step.key));
+            let keys = || steps.iter().flat_map(|step| step.keys());
+            command.arg(1 + 2 * keys().count()).arg(&*fence(route.map(|route| route.slot)));
+            for key in keys() {
+                command.arg(&**key).arg(key::queue(key));
             }
             command.arg(process).arg(u8::from(met_version_2));
             for run in steps.chunk_by(|one, next| one.is_like(next)) {

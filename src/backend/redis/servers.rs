@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::messages;
 use super::script;
 use super::step::{Action, Step};
-use crate::backend::{Messages, Mode, Text, Waiter};
+use crate::backend::{Messages, Mode, Text};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 
@@ -18,9 +18,6 @@ const MOST_LISTED: usize = 500;
 pub trait Servers: Send + Sync + 'static {
     /// Sends `step` to the server that has its key, and returns the reply.
     fn ask(&self, step: Step) -> impl Future<Output = Result<Value>> + Send;
-
-    /// The reply to [`script::all`].
-    fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> impl Future<Output = Result<Value>> + Send;
 
     /// The keys that begin with `prefix`.
     fn scan(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>> + Send;
@@ -55,12 +52,6 @@ pub trait Servers: Send + Sync + 'static {
 
 impl Servers for Connection {
     async fn ask(&self, step: Step) -> Result<Value> {
-        self.ask(step).await.map_err(explain)
-    }
-
-    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<Value> {
-        let command = script::all(wanted, self.process(), None);
-        let step = Step::new(self.process().clone(), Action::Alone(command));
         self.ask(step).await.map_err(explain)
     }
 

@@ -1,5 +1,6 @@
 //! The steps as the script takes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -70,6 +71,11 @@ pub enum Action {
     },
     /// Take the lock from whoever holds it, for the first who waits.
     Force,
+    /// Take several locks or none; the step's own key is that of the first.
+    All {
+        /// The locks, with one owner and ttl.
+        wanted: Arc<[(Text, Waiter)]>,
+    },
     /// Look who holds the lock.
     Read,
     /// Look who holds the lock and who waits.
@@ -92,6 +98,7 @@ impl Step {
             | Action::Abandon { waiter }
             | Action::Beat { first: waiter, .. } => &*waiter.id == lock,
             Action::Release { id } | Action::Extend { id, .. } => &**id == lock,
+            Action::All { wanted } => wanted.iter().any(|(_, waiter)| &*waiter.id == lock),
             Action::Force | Action::Read | Action::List | Action::Alone(_) => false,
         }
     }
@@ -99,7 +106,7 @@ impl Step {
     /// Whether it may let its caller believe in a lock.
     pub fn grants(&self) -> bool {
         match &self.action {
-            Action::Acquire { .. } | Action::Steal { .. } => true,
+            Action::Acquire { .. } | Action::Steal { .. } | Action::All { .. } => true,
             Action::Extend { milliseconds, .. } => !milliseconds.starts_with(['-', '0']),
             _ => false,
         }
@@ -118,6 +125,7 @@ impl Step {
             | Action::Abandon { waiter }
             | Action::Beat { first: waiter, .. } => waiter.id.len() + waiter.owner.len(),
             Action::Release { id } | Action::Extend { id, .. } => id.len(),
+            Action::All { wanted } => wanted.iter().map(|(key, _)| 2 * key.len() + 80).sum(),
             Action::Force | Action::Read | Action::List | Action::Alone(_) => 0,
         };
         2 * self.key.len() + texts + 80
@@ -153,11 +161,30 @@ impl Step {
         }
     }
 
+    /// The keys of the locks it is about.
+    pub fn keys(&self) -> impl Iterator<Item = &Text> {
+        let (wanted, own) = match &self.action {
+            Action::All { wanted } => (&**wanted, None),
+            _ => (&[][..], Some(&self.key)),
+        };
+        wanted.iter().map(|(key, _)| key).chain(own)
+    }
+
+    /// Whether it leaves in a script of its own.
+    pub fn goes_by_itself(&self) -> bool {
+        matches!(self.action, Action::All { .. } | Action::Alone(_))
+    }
+
     /// Appends what a run of `count` steps like this one has in common to the arguments of the script.
     pub fn write_head_to(&self, count: usize, command: &mut Cmd) {
         command.arg(self.name()).arg(count);
         if let Action::Acquire { waiter, wait } = &self.action {
             write_terms(command.arg(&*waiter.owner), waiter).arg(u8::from(*wait));
+        }
+        if let Action::All { wanted } = &self.action
+            && let Some((_, waiter)) = wanted.first()
+        {
+            write_terms(command.arg(&*waiter.owner), waiter);
         }
     }
 
@@ -173,6 +200,9 @@ impl Step {
             Action::Abandon { waiter } | Action::Steal { waiter } => {
                 write_waiter(command, waiter);
             }
+            Action::All { wanted } => wanted.iter().for_each(|(_, waiter)| {
+                command.arg(&*waiter.id);
+            }),
             Action::Force => {
                 command.arg("").arg("").arg(0);
             }
@@ -189,7 +219,11 @@ impl Step {
             Action::Acquire { waiter, .. } if waiter.sharing == Sharing::Exclusive => {
                 write_waiter(command.arg("acquire"), waiter);
             }
-            Action::Acquire { .. } | Action::Steal { .. } | Action::Force | Action::List => {
+            Action::Acquire { .. }
+            | Action::Steal { .. }
+            | Action::All { .. }
+            | Action::Force
+            | Action::List => {
                 command.arg("unsupported");
             }
             Action::Release { id } | Action::Abandon { waiter: Waiter { id, .. } } => {
@@ -214,6 +248,7 @@ impl Step {
                 Sharing::Shared | Sharing::Permits(_) => "share",
             },
             Action::Steal { .. } | Action::Force => "steal",
+            Action::All { .. } => "all",
             Action::List => "list",
             Action::Release { .. } => "release",
             Action::Extend { .. } => "extend",

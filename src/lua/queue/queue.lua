@@ -191,7 +191,7 @@ end
 
 -- Whoever finds the lock free with a queue before it hands it on, but not in a barge window; and whoever
 -- finds room for another share gives it to the first waiter. Who asks, as `id`, learns from the answer what it
--- was given, and who would have the lock alone from `view`.
+-- was given, and who would have the lock alone from `view`; without an id nobody learns anything.
 -- returns the kind of holder after that, and what is left of a window
 local function mend(lock, queue, id, kind, queued, capacity)
   if kind == OURS and capacity and queued and has_room(lock, true, capacity) then
@@ -212,7 +212,9 @@ local function mend(lock, queue, id, kind, queued, capacity)
     call('ZREM', queue, 'window', 'theirs')
     call('ZADD', queue, -(now() + pause), 'shut')
   end
-  local granted = promote(lock, queue, 1, nil, function(other, shares) return other == id or not shares end)
+  local granted = promote(lock, queue, 1, nil, function(other, shares)
+    return other == id or id and not shares
+  end)
   return granted and OURS or FREE
 end
 

@@ -16,10 +16,9 @@ pub mod settings;
 mod slots;
 mod topology;
 
-use super::script;
 use super::servers::Servers;
 use super::step::{Action, Route, Step};
-use crate::backend::{Messages, Mode, Text, Waiter};
+use crate::backend::{Messages, Mode, Text};
 use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
 use crate::key;
@@ -65,6 +64,11 @@ impl Cluster {
 impl Servers for Cluster {
     async fn ask(&self, step: Step) -> Result<Value> {
         let slot = key::slot(&step.key);
+        if let Action::All { wanted } = &step.action
+            && wanted.iter().any(|(key, _)| key::slot(key) != slot)
+        {
+            return Err(Error::CrossSlot);
+        }
         let mut route = Route { slot, asking: false, alone: false };
         let mut other: Option<Arc<Node>> = None;
         for _ in 0..MOST_NODES {
@@ -93,16 +97,6 @@ impl Servers for Cluster {
         }
         let lost = format!("{MOST_NODES} nodes in turn said that the key is at another");
         Err(self.in_trouble(Error::Unreachable(Cause::new(lost))))
-    }
-
-    async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<Value> {
-        let Some((first, _)) = wanted.first() else { return Ok(Value::Nil) };
-        let slot = key::slot(first);
-        if wanted.iter().any(|(key, _)| key::slot(key) != slot) {
-            return Err(Error::CrossSlot);
-        }
-        let command = script::all(wanted, self.process(), Some(slot));
-        self.ask(Step::new(first.clone(), Action::Alone(command))).await
     }
 
     async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
