@@ -111,6 +111,20 @@ for (const kind of ['redis', 'memory']) {
       assert.equal(await all.release(), true)
     })
 
+    test('one after the other, one that was lost while waiting for the next is not told as held', async (t) => {
+      const [locks, other] = [await manager(t), await manager(t)]
+      const taken = await other.acquire('b')
+
+      const waiting = locks.acquire(['a', 'b'], { inTurn: true, ttl: 700 })
+      await eventually(() => other.getAcquiredLock('a'), 'the first')
+      await eventually(async () => !(await other.getAcquiredLock('a')), 'the end of the first')
+      await taken.release()
+      const both = await waiting
+
+      assert.equal(both.state, 'held')
+      await both.release()
+    })
+
     test('names are names, each once', async (t) => {
       const locks = await manager(t)
       const wrong = { twice: ['a', 'a'], empty: ['a', ''], number: ['a', 1] }

@@ -120,30 +120,34 @@ async function all(promises) {
 
 /**
  * Takes the locks one after the other, in the order of their keys, so that two who want the same never wait for
- * each other.
+ * each other. If one is lost while the next is waited for, all are taken anew.
  *
  * @param {(resource: string, own: object) => Promise<import('./lock.js').Lock | false>} acquire
  */
 async function acquireInTurn(acquire, resources, own) {
   const { inTurn, timeout, ...each } = own
   const ends = performance.now() + (timeout ?? Infinity)
-  const byResource = new Map()
-  try {
-    for (const resource of [...resources].sort()) {
-      const left = Math.max(0, ends - performance.now())
-      const lock = await acquire(resource, { ...each, ...(left < Infinity && { timeout: left }) })
-      if (lock === false) break
-      byResource.set(resource, lock)
+  const inOrder = [...resources].sort()
+  for (;;) {
+    const byResource = new Map()
+    try {
+      for (const resource of inOrder) {
+        const left = Math.max(0, ends - performance.now())
+        const lock = await acquire(resource, { ...each, ...(left < Infinity && { timeout: left }) })
+        if (lock === false) break
+        byResource.set(resource, lock)
+      }
+    } catch (error) {
+      await letGo(byResource)
+      throw error
     }
-  } catch (error) {
+    if (byResource.size === resources.length) {
+      const together = new LocksTogether(resources.map((resource) => byResource.get(resource)))
+      if (together.state !== 'lost') return together
+    }
     await letGo(byResource)
-    throw error
+    if (byResource.size < resources.length) return false
   }
-  if (byResource.size === resources.length) {
-    return new LocksTogether(resources.map((resource) => byResource.get(resource)))
-  }
-  await letGo(byResource)
-  return false
 }
 
 /** What cannot be released now is released in the background. */
