@@ -1,5 +1,6 @@
 'use strict'
 
+const { onAbort } = require('./abort.js')
 const engine = require('./engine.js')
 const { watch } = require('./watch.js')
 
@@ -51,9 +52,7 @@ function fail(call, error) {
 
 function cancelOnAbort(call, number) {
   const { signal } = call
-  const abort = () => engine.cancel(number, signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  call.ended = () => signal.removeEventListener('abort', abort)
+  call.ended = onAbort(signal, () => engine.cancel(number, signal.reason))
 }
 
 module.exports = { carryOut, dispatch }

@@ -21,6 +21,8 @@ let nextNumber = 0
 class Manager {
   /** Requests of the web's API that wait or hold. */
   requests = new Set()
+  /** How its locks' ids begin, where they are now. */
+  clientId = ''
   #options
   /** The lockers its locks may be held in. */
   #lockers = new Set()
@@ -90,6 +92,7 @@ class Manager {
       this.#locker = lockerFor(settings, options)
       this.#use(this.#locker)
       this.#lockerIs = { settings, options }
+      this.clientId = engine.client(this.#locker.number, this.number)
     }
     return this.#locker
   }

@@ -8,8 +8,8 @@
 const ESCAPE = '\u{10fffd}'
 
 const TO_ESCAPE =
-  /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\u{dbff}\u{dffd}/g
-const ESCAPED = /\u{dbff}\u{dffd}(?:\u{dbff}\u{dffd}|[0-9a-f]{4})/g
+  /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udbff\udffd/g
+const ESCAPED = /\udbff\udffd(?:\udbff\udffd|[0-9a-f]{4})/g
 
 /** The name as it lies in Redis: most are the same. */
 function encode(name) {

@@ -2,7 +2,6 @@
 
 const { Query } = require('../calls.js')
 const { dispatch } = require('../dispatch.js')
-const engine = require('../engine.js')
 const { decode } = require('./name.js')
 
 /**
@@ -28,36 +27,71 @@ async function query(manager) {
     if (kind === 'held') {
       snapshot.held.push({ ...info, fencingToken: number(token), remaining: number(time) })
     } else {
-      const position = (positions.get(key) ?? 0) + 1
-      positions.set(key, position)
-      snapshot.pending.push({ ...info, position, age: Number(time) })
+      snapshot.pending.push({ ...info, position: next(positions, info.name), age: Number(time) })
     }
   }
-  addMissing(
+  // In the order of the grants, as far as that is known.
+  snapshot.held.sort((one, other) => (one.fencingToken ?? 0) - (other.fencingToken ?? 0))
+  const missing = missingOf(
     snapshot,
     asked.filter((request) => manager.requests.has(request)),
     clientId,
   )
+  for (const { name, mode } of missing) {
+    const position = next(positions, name)
+    snapshot.pending.push({ name, mode, clientId, owner: '', position, age: 0 })
+  }
   return snapshot
 }
 
 /** What this manager asked for and the store does not know of yet comes behind all that it does. */
-function addMissing({ held, pending }, asked, clientId) {
-  const isOurs = ({ clientId: other }) => other === clientId
-  const known = [...held, ...pending].filter(isOurs).map(({ name, mode }) => `${mode} ${name}`)
-  for (const { name, mode } of asked) {
-    const at = known.indexOf(`${mode} ${name}`)
-    if (at >= 0) known.splice(at, 1)
-    else {
-      const position = pending.filter((other) => other.name === name).length + 1
-      pending.push({ name, mode, clientId, owner: '', position, age: 0 })
-    }
-  }
+function missingOf({ held, pending }, asked, clientId) {
+  const isOurs = (info) => info.clientId === clientId
+  const granted = new Set(
+    asked.filter(({ lock }) => lock).map(({ name, lock }) => grant(name, lock)),
+  )
+  const isNew = (info) => !granted.has(grant(info.name, info))
+  const newlyHeld = count(held.filter(isOurs).filter(isNew))
+  const waiting = count(pending.filter(isOurs))
+  return asked.filter(({ name, mode, ifAvailable, lock }) => {
+    const which = `${mode} ${name}`
+    const isKnown = lock || (!ifAvailable && take(waiting, which)) || take(newlyHeld, which)
+    return !isKnown && !ifAvailable
+  })
 }
 
-/** The name of a manager, by which its locks are known: how their ids begin. */
+function grant(name, { fencingToken }) {
+  return `${fencingToken} ${name}`
+}
+
+/** How many there are of each mode and name. */
+function count(infos) {
+  const counts = new Map()
+  for (const { name, mode } of infos) next(counts, `${mode} ${name}`)
+  return counts
+}
+
+/** Counts one more. */
+function next(counts, which) {
+  const number = (counts.get(which) ?? 0) + 1
+  counts.set(which, number)
+  return number
+}
+
+/** Takes one of those that were counted; says whether there was one. */
+function take(counts, which) {
+  const number = counts.get(which) ?? 0
+  if (number > 0) counts.set(which, number - 1)
+  return number > 0
+}
+
+/**
+ * The name of a manager, by which its locks are known: how their ids begin. One that was closed before it
+ * was used has none.
+ */
 function clientIdOf(manager) {
-  return engine.client(manager.locker().number, manager.number)
+  if (!manager.isClosed) manager.locker()
+  return manager.clientId
 }
 
 /** Rows of seven fields, each a length, a colon and so much text; `src/node/listing.rs` writes them. */

@@ -1,8 +1,9 @@
 'use strict'
 
+const { onAbort } = require('../abort.js')
 const { Acquire } = require('../calls.js')
 const { dispatch } = require('../dispatch.js')
-const { LockLostError } = require('../errors.js')
+const { LockLostError, closed } = require('../errors.js')
 const { Lock } = require('../lock.js')
 const { WebLock } = require('./lock.js')
 const { encode } = require('./name.js')
@@ -22,13 +23,24 @@ async function request(manager, args) {
   const options = args.length > 2 ? args[1] : undefined
   const { mode, ifAvailable, owner, request } = requestOptions(manager, options)
   if (name.startsWith('-')) throw notSupported("a name must not start with '-'")
-  request.signal?.throwIfAborted()
+  const { signal } = request
+  if (signal?.aborted) throw signal.reason
 
-  const entry = { name, mode }
+  const entry = { name, mode, ifAvailable, lock: undefined }
   manager.requests.add(entry)
   try {
-    const lock = await granted(new Acquire(manager, encode(name), owner, request))
-    if (lock !== false) return await hold(lock, name, mode, callback)
+    const acquired = dispatch(new Acquire(manager, encode(name), owner, request))
+    if (signal) await settledOrAborted(acquired, signal)
+    const lock = signal?.aborted ? undefined : await acquired
+    // Until the callback is called an abort counts, also one that crosses the grant.
+    if (signal?.aborted) {
+      acquired.then(giveBack, () => {})
+      throw signal.reason
+    }
+    if (lock !== false) {
+      entry.lock = lock
+      return await hold(manager, lock, name, mode, callback)
+    }
     if (!ifAvailable) throw new DOMException('The lock was not granted in time', 'TimeoutError')
   } finally {
     manager.requests.delete(entry)
@@ -36,36 +48,41 @@ async function request(manager, args) {
   return await callback(null)
 }
 
-/** The lock; an abort of the signal is told at once, whatever is still on its way. */
-function granted(call) {
-  const { signal } = call.request
-  const acquired = dispatch(call)
-  if (signal === undefined) return acquired
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    acquired.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
-}
-
-/** Runs the callback while the lock is held; rejects at once when it is lost. */
-async function hold(lock, name, mode, callback) {
-  const { lost, forget } = watch(lock, name)
+async function settledOrAborted(acquired, signal) {
+  let forget
+  const aborted = new Promise((resolve) => (forget = onAbort(signal, resolve)))
   try {
-    const value = await Promise.race([lost, run(callback, WebLock.of(name, mode, lock))])
-    if (!(await released(lock))) throw aborted(new LockLostError(name, 'taken'))
-    return value
-  } catch (error) {
-    await released(lock)
-    throw error
+    await Promise.race([acquired, aborted])
   } finally {
     forget()
   }
 }
 
+function giveBack(lock) {
+  if (lock !== false) released(lock)
+}
+
+/** Runs the callback while the lock is held; rejects at once when it is lost. */
+async function hold(manager, lock, name, mode, callback) {
+  const end = watch(lock)
+  const work = run(callback, WebLock.of(name, mode, lock))
+  const how = await Promise.race([end.lost, work.then(nothing, nothing)])
+  if (how === 'released' && manager.isClosed) throw closed(name, 'the manager')
+  if (how !== undefined) throw aborted(name, how)
+
+  end.isReleasing = true
+  // When its time is over there is nothing left to wait for.
+  const wasOurs = await Promise.race([released(lock), end.lost])
+  const value = await work
+  if (wasOurs === false) throw aborted(name, 'taken')
+  return value
+}
+
 async function run(callback, lock) {
   return callback(lock)
 }
+
+function nothing() {}
 
 /** `false`: it was lost before. A release that fails is tried again in the background. */
 async function released(lock) {
@@ -76,21 +93,20 @@ async function released(lock) {
   }
 }
 
-function watch(lock, name) {
-  let forget
-  const lost = new Promise((resolve, reject) => {
-    forget = resolve
-    Lock.onEnd(lock, (reason) => {
-      if (reason !== 'released') reject(aborted(new LockLostError(name, reason)))
+/** Says how the lock is lost: when it ends other than by our release. */
+function watch(lock) {
+  const end = { isReleasing: false, lost: undefined }
+  end.lost = new Promise((resolve) => {
+    Lock.onEnd(lock, (how) => {
+      if (!end.isReleasing || how === 'over') resolve(how)
     })
   })
-  // It may be lost while nobody looks.
-  lost.catch(() => {})
-  return { lost, forget }
+  return end
 }
 
 /** What the web says of a lock that was stolen; ours may be lost in other ways too. */
-function aborted(cause) {
+function aborted(name, how) {
+  const cause = new LockLostError(name, how === 'over' ? 'over' : 'taken')
   const error = new DOMException('The lock was stolen or lost', 'AbortError')
   Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
   return error
