@@ -11,8 +11,10 @@ function installPackages(directory = ROOT) {
   if (isInstalled(directory)) return
 
   say('installing npm packages…')
+  // `npm ci` refuses a lock file in which the optional packages of other platforms have no version.
+  const install = directory === ROOT ? ['ci'] : ['install', '--no-save']
   const done = npm(
-    ...['ci', '--prefix', directory, '--no-audit', '--no-fund', '--loglevel=error'],
+    ...[...install, '--prefix', directory, '--no-audit', '--no-fund', '--loglevel=error'],
     // The addon is built as a step of its own, where its progress can be seen.
     '--ignore-scripts',
   )
