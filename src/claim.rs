@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::backend::{Acquired, AcquiredAll, Backend, Text, View, Waiter};
 use crate::clock::Moment;
@@ -115,11 +115,11 @@ impl<B: Backend> Claim<B> {
         let mut tie = Tie::default();
         loop {
             self.settled().await?;
-            let asked = Instant::now();
-            match self.ask(wait).await? {
+            let sent = Moment::now();
+            match self.ask(wait, sent).await? {
                 Some(Attempt::Held(_)) if self.waiting.settling().is_some() => {}
                 Some(attempt) => return Ok(attempt),
-                None => match tie.pause(asked.elapsed()) {
+                None => match tie.pause(Moment::now() - sent) {
                     Some(pause) => sleep(pause).await,
                     None => return Ok(Attempt::NoQueue),
                 },
@@ -138,13 +138,12 @@ impl<B: Backend> Claim<B> {
     }
 
     /// Asks once. `None`: there was a tie.
-    async fn ask(&mut self, wait: bool) -> Result<Option<Attempt>> {
+    async fn ask(&mut self, wait: bool, sent: Moment) -> Result<Option<Attempt>> {
         if self.is_undone {
             self.renew_id();
         }
         self.is_undone = self.waiting.backend().undoes_attempts();
         let before = self.state;
-        let sent = Moment::now();
         if before == State::Nothing {
             self.state = State::Pending;
         }

@@ -1,6 +1,8 @@
 //! The clock that leases are measured with: never set, and it goes on while the machine sleeps.
 
 use std::ops::{Add, Sub};
+#[cfg(unix)]
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,7 +17,8 @@ const A_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 impl Moment {
     /// Now.
     pub fn now() -> Self {
-        Moment(Instant::now() + asleep())
+        // Tests pause tokio's.
+        Moment(if cfg!(feature = "paused-time") { Instant::now() } else { awake_or_asleep() })
     }
 
     /// How long it is until this moment; zero if it is past.
@@ -81,39 +84,31 @@ impl Reading {
     }
 }
 
-/// How long the machine has slept since it was started: what tokio's clock, which is the
-/// standard library's, leaves out.
+/// Now, as if tokio's clock, which is the standard library's, did not stand still while the machine
+/// sleeps. That is one look at one clock, since every lock takes a few.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn asleep() -> Duration {
-    between(libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME)
+fn awake_or_asleep() -> Instant {
+    since_start(libc::CLOCK_BOOTTIME)
 }
 
 /// See above; on this system the standard library reads the clock that stands still.
 #[cfg(target_vendor = "apple")]
-fn asleep() -> Duration {
-    between(libc::CLOCK_UPTIME_RAW, libc::CLOCK_MONOTONIC_RAW)
+fn awake_or_asleep() -> Instant {
+    since_start(libc::CLOCK_MONOTONIC_RAW)
 }
 
 /// See above; here the standard library's clock counts sleep, or nothing else does.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn asleep() -> Duration {
-    Duration::ZERO
+fn awake_or_asleep() -> Instant {
+    Instant::now()
 }
 
-/// By how much `later` is ahead of `earlier`.
+/// Now, by what `clock` has counted since the first look at it.
 #[cfg(unix)]
-fn between(earlier: libc::clockid_t, later: libc::clockid_t) -> Duration {
-    /// A pause between two readings of the clocks would look like sleep.
-    const APART: Duration = Duration::from_micros(50);
-    let mut ahead = Duration::ZERO;
-    for _ in 0..5 {
-        let (before, reading, after) = (read(earlier), read(later), read(earlier));
-        ahead = reading.saturating_sub(after);
-        if after.saturating_sub(before) <= APART {
-            break;
-        }
-    }
-    ahead
+fn since_start(clock: libc::clockid_t) -> Instant {
+    static START: OnceLock<(Instant, Duration)> = OnceLock::new();
+    let (start, first) = *START.get_or_init(|| (Instant::now(), read(clock)));
+    start + read(clock).saturating_sub(first)
 }
 
 #[cfg(unix)]
@@ -152,6 +147,17 @@ mod tests {
         assert_eq!(reading.not_after(seconds(1005)), sent + seconds(5) - PRECISION);
         assert_eq!(reading.not_after(seconds(990)), sent - seconds(10) - PRECISION);
         assert!(reading.not_after(seconds(2000)) <= Moment::now(), "the store's clock was set");
+    }
+
+    #[test]
+    fn the_clock_that_counts_sleep_goes_as_the_one_of_timers_goes() {
+        let (before, began) = (awake_or_asleep(), Instant::now());
+        std::thread::sleep(Duration::from_millis(20));
+        let (ended, after) = (Instant::now(), awake_or_asleep());
+
+        // Looked at inside of the other, it cannot have gone further.
+        let fast = Duration::from_micros(20);
+        assert!(ended - began <= after - before + fast, "{:?}", (ended - began, after - before));
     }
 
     #[test]

@@ -132,14 +132,13 @@ impl<B: Backend> Locker<B> {
             && !self.must_line_up(claim.key())
             && !self.may_overtake(&claim, &schedule);
         if goes_alone && !self.polls.load(Ordering::Relaxed) {
-            let asked = Instant::now();
             first = match self.attempt(&mut claim, &schedule).await {
                 Ok(Attempt::Held(grant)) => {
                     return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
                 }
                 Ok(Attempt::Taken) if !schedule.waits() => return Ok(None),
                 Ok(attempt) => Some(Ok(attempt)),
-                Err(error) => Some(Err((error, asked))),
+                Err(error) => Some(Err((error, schedule.started()))),
             };
         }
         let waiter = WaitingAcquire::new(self, &mut claim, &schedule);
