@@ -1,45 +1,60 @@
 //! An open connection that the tokio thread reads and writes, for all who share it.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
+use redis::{Pipeline, Value};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::select;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::primary::Left;
+use super::reply::Replies;
 use super::transport::Stream;
-use crate::error::{Cause, Error, Result};
+use crate::error::Cause;
 use crate::task::Task;
+
+/// As many bytes are read at once: the replies to some hundred steps.
+const ROOM: usize = 8192;
 
 /// An open connection. Clones share it; it closes when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Link {
-    connection: MultiplexedConnection,
+    questions: mpsc::UnboundedSender<Question>,
     /// Reads and writes.
     driver: Arc<Task>,
     in_full: Arc<AtomicBool>,
 }
 
+/// Commands that leave in one write.
+struct Question {
+    commands: Vec<u8>,
+    waiting: Waiting,
+}
+
+/// Who waits for some replies.
+struct Waiting {
+    count: usize,
+    arrived: Vec<Value>,
+    answer: oneshot::Sender<Result<Vec<Value>, Cause>>,
+}
+
 impl Link {
     /// A link over `stream`, which was greeted. It ends when its server was left.
-    pub async fn over(stream: Box<dyn Stream>, mut left: Left) -> Result<Self> {
-        // What the crate would say in greeting was said already, where each refusal is
-        // understood; its default limit of 500 ms per reply is replaced by one per batch.
-        let info = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
-            .await
-            .map_err(|error| Error::Unreachable(cause(&error)))?;
+    pub fn over(stream: Box<dyn Stream>, mut left: Left) -> Self {
+        let (questions, asked) = mpsc::unbounded_channel();
         let driver = Task::start(async move {
             select! {
-                () = driver => {}
+                () = drive(stream, asked) => {}
                 () = left.until() => {}
             }
         });
-        Ok(Link { connection, driver: Arc::new(driver), in_full: Arc::default() })
+        Link { questions, driver: Arc::new(driver), in_full: Arc::default() }
     }
 
     /// Whether scripts must be sent with their text.
@@ -64,15 +79,15 @@ impl Link {
 
     /// Sends the commands of `pipeline` in one write and returns a reply to each. When there is
     /// none within `limit` the connection is taken for dead.
-    pub async fn ask(
-        &self,
-        pipeline: &Pipeline,
-        limit: Duration,
-    ) -> std::result::Result<Vec<Value>, Cause> {
-        let mut connection = self.connection.clone();
-        let replies = connection.send_packed_commands(pipeline, 0, pipeline.len());
-        match timeout(limit, replies).await {
-            Ok(replies) => replies.map_err(|error| cause(&error)),
+    pub async fn ask(&self, pipeline: &Pipeline, limit: Duration) -> Result<Vec<Value>, Cause> {
+        let (answer, answered) = oneshot::channel();
+        let count = pipeline.len();
+        let waiting = Waiting { count, arrived: Vec::with_capacity(count), answer };
+        let commands = pipeline.get_packed_pipeline();
+        // A driver that has ended answers by dropping it.
+        let _ = self.questions.send(Question { commands, waiting });
+        match timeout(limit, answered).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Cause::hung_up())),
             Err(_) => {
                 self.close();
                 Err(Cause::timeout("no reply", limit))
@@ -81,15 +96,167 @@ impl Link {
     }
 }
 
-/// The reason under an error of the redis crate.
-fn cause(error: &RedisError) -> Cause {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return Cause::from(io);
-        }
-        source = inner.source();
+/// Writes what is asked and hands out the replies, until the connection is of no more use.
+async fn drive(stream: Box<dyn Stream>, mut asked: mpsc::UnboundedReceiver<Question>) {
+    let mut waiting = VecDeque::new();
+    let Err(cause) = exchange(stream, &mut asked, &mut waiting).await;
+    for Waiting { answer, .. } in waiting {
+        let _ = answer.send(Err(cause.clone()));
     }
-    let dropped = error.is_connection_dropped();
-    Cause { code: dropped.then_some("ECONNRESET"), message: error.to_string() }
+}
+
+async fn exchange(
+    stream: Box<dyn Stream>,
+    asked: &mut mpsc::UnboundedReceiver<Question>,
+    waiting: &mut VecDeque<Waiting>,
+) -> Result<Infallible, Cause> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut replies = Replies::default();
+    let mut room = vec![0; ROOM];
+    let mut unsent = Vec::new();
+    let mut is_flushed = true;
+    loop {
+        // What is asked together is sent together. Each of these can be dropped and begun again.
+        select! {
+            biased;
+            Some(question) = asked.recv() => {
+                waiting.push_back(question.waiting);
+                match unsent.is_empty() {
+                    true => unsent = question.commands,
+                    false => unsent.extend(question.commands),
+                }
+            }
+            taken = send_on(&mut writer, &unsent), if !unsent.is_empty() || !is_flushed => {
+                is_flushed = unsent.is_empty();
+                match taken.map_err(|error| Cause::from(&error))? {
+                    taken if taken == unsent.len() => unsent = Vec::new(),
+                    taken => drop(unsent.drain(..taken)),
+                }
+            }
+            read = reader.read(&mut room) => {
+                match read.map_err(|error| Cause::from(&error))? {
+                    0 => return Err(Cause::hung_up()),
+                    count => replies.add(&room[..count]),
+                }
+                while let Some(reply) = replies.next()? {
+                    hand_out(reply, waiting)?;
+                }
+            }
+        }
+    }
+}
+
+/// Sends what is taken now, and once there is nothing more sees that it leaves. Says how much it was.
+async fn send_on(writer: &mut (impl AsyncWrite + Unpin), unsent: &[u8]) -> io::Result<usize> {
+    if unsent.is_empty() {
+        return writer.flush().await.map(|()| 0);
+    }
+    match writer.write(unsent).await? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        taken => Ok(taken),
+    }
+}
+
+/// Gives a reply to who has waited for the longest time.
+fn hand_out(reply: Value, waiting: &mut VecDeque<Waiting>) -> Result<(), Cause> {
+    let Some(first) = waiting.front_mut() else {
+        return Err(Cause::new("the server sent a reply to nothing"));
+    };
+    first.arrived.push(reply);
+    if first.arrived.len() == first.count
+        && let Some(Waiting { arrived, answer, .. }) = waiting.pop_front()
+    {
+        let _ = answer.send(Ok(arrived));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::super::primary::Primary;
+    use super::super::settings::{Endpoint, Target};
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// A link that takes a few bytes at a time, and the server at its end.
+    async fn link() -> (Link, DuplexStream) {
+        let target = Target::Server(Endpoint::Unix("/nowhere".into()));
+        let (_, left) = Primary::new(&target, LIMIT).unwrap().find().await.unwrap();
+        let (ours, server) = duplex(16);
+        (Link::over(Box::new(ours), left), server)
+    }
+
+    fn pipeline(keys: &[&str]) -> Pipeline {
+        let mut pipeline = Pipeline::new();
+        for key in keys {
+            pipeline.cmd("GET").arg(key);
+        }
+        pipeline
+    }
+
+    async fn hears(server: &mut DuplexStream, pipeline: &Pipeline) {
+        let expected = pipeline.get_packed_pipeline();
+        let mut heard = vec![0; expected.len()];
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, expected);
+    }
+
+    #[tokio::test]
+    async fn questions_leave_whole_and_in_order_and_each_gets_as_many_replies_as_it_has_commands() {
+        let (link, mut server) = link().await;
+        let questions = [pipeline(&["a", "b"]), pipeline(&["c"])];
+        let answers = async {
+            let [first, second] = &questions;
+            tokio::join!(link.ask(first, LIMIT), link.ask(second, LIMIT))
+        };
+        let serves = async {
+            hears(&mut server, &questions[0]).await;
+            hears(&mut server, &questions[1]).await;
+            server.write_all(b":1\r\n:2\r\n:3\r\n").await.unwrap();
+        };
+
+        let ((first, second), ()) = tokio::join!(answers, serves);
+
+        assert_eq!(first, Ok(vec![Value::Int(1), Value::Int(2)]));
+        assert_eq!(second, Ok(vec![Value::Int(3)]));
+    }
+
+    #[tokio::test]
+    async fn who_asks_a_server_that_hangs_up_hears_of_it_and_so_do_those_who_ask_later() {
+        let (link, mut server) = link().await;
+        let question = pipeline(&["a"]);
+        let hangs_up = async {
+            hears(&mut server, &question).await;
+            drop(server);
+        };
+
+        let (answer, ()) = tokio::join!(link.ask(&question, LIMIT), hangs_up);
+
+        assert_eq!(answer, Err(Cause::hung_up()));
+        assert_eq!(link.ask(&question, LIMIT).await, Err(Cause::hung_up()));
+        assert!(!link.is_open());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_sends_more_than_was_asked_for_is_left() {
+        let (link, mut server) = link().await;
+        server.write_all(b":1\r\n").await.unwrap();
+
+        assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
+        assert!(!link.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_silent_for_too_long_is_left() {
+        let (link, _server) = link().await;
+
+        let answer = link.ask(&pipeline(&["a"]), LIMIT).await;
+
+        assert_eq!(answer, Err(Cause::timeout("no reply", LIMIT)));
+        tokio::task::yield_now().await;
+        assert!(!link.is_open());
+    }
 }

@@ -146,7 +146,7 @@ impl Opener {
                 let (endpoint, left) = self.primary.find().await?;
                 let mut stream = transport::open(&endpoint, self.encryption.as_ref()).await?;
                 self.greet(&mut *stream, &endpoint, login.as_ref()).await?;
-                Link::over(stream, left).await
+                Ok(Link::over(stream, left))
             })
             .await
         })

@@ -18,60 +18,93 @@ pub struct Replies {
 impl Replies {
     /// Takes what has arrived.
     pub fn add(&mut self, bytes: &[u8]) {
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
+        self.bytes.drain(..self.start);
+        self.start = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
     /// The next reply; `None` while it is not complete. An error says that these are none.
     pub fn next(&mut self) -> Result<Option<Value>, Cause> {
-        let rest = &self.bytes[self.start..];
-        let Some(length) = length(rest, DEEPEST)? else { return Ok(None) };
-        let value = redis::parse_redis_value(&rest[..length])
-            .map_err(|error| Cause::new(error.to_string()))?;
-        self.start += length;
-        Ok(Some(value))
+        let mut rest = &self.bytes[self.start..];
+        match value(&mut rest, DEEPEST) {
+            Ok(value) => {
+                self.start = self.bytes.len() - rest.len();
+                Ok(Some(value))
+            }
+            Err(Unread::Incomplete) => Ok(None),
+            Err(Unread::Nonsense) => Err(Cause::new("the server sent what is no reply")),
+        }
     }
 }
 
-/// How many bytes the first reply in `bytes` takes; `None` while it is not complete.
-fn length(bytes: &[u8], deepest: u32) -> Result<Option<usize>, Cause> {
-    let Some(line) = bytes.windows(2).position(|end| end == b"\r\n") else { return Ok(None) };
-    let after = line + 2;
-    match bytes[0] {
-        b'+' | b'-' | b':' => Ok(Some(after)),
-        b'$' => match number(&bytes[1..line])? {
-            // The text, and the end of its line.
-            Some(text) => Ok((text + 2).checked_add(after).filter(|end| *end <= bytes.len())),
-            None => Ok(Some(after)),
+/// Why a reply cannot be read.
+#[derive(Debug)]
+enum Unread {
+    Incomplete,
+    Nonsense,
+}
+
+/// Takes a reply off the front of `bytes`.
+fn value(bytes: &mut &[u8], deepest: u32) -> Result<Value, Unread> {
+    let line = line(bytes)?;
+    let (kind, said) = line.split_first().ok_or(Unread::Nonsense)?;
+    match kind {
+        b':' => number(said).map(Value::Int),
+        b'$' => match count(said)? {
+            Some(length) => text(bytes, length),
+            None => Ok(Value::Nil),
         },
-        b'*' if deepest > 0 => {
-            let mut end = after;
-            for _ in 0..number(&bytes[1..line])?.unwrap_or(0) {
-                match length(&bytes[end..], deepest - 1)? {
-                    Some(one) => end += one,
-                    None => return Ok(None),
-                }
-            }
-            Ok(Some(end))
-        }
-        _ => Err(nonsense()),
+        b'*' if deepest > 0 => match count(said)? {
+            Some(count) => array(bytes, count, deepest - 1),
+            None => Ok(Value::Nil),
+        },
+        b'+' if said == b"OK" => Ok(Value::Okay),
+        b'+' => Ok(Value::SimpleString(String::from_utf8_lossy(said).into_owned())),
+        // The crate alone can make one; it is rare.
+        b'-' => redis::parse_redis_value(&[line, b"\r\n"].concat()).map_err(|_| Unread::Nonsense),
+        _ => Err(Unread::Nonsense),
     }
+}
+
+fn line<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8], Unread> {
+    let end = bytes.windows(2).position(|end| end == b"\r\n").ok_or(Unread::Incomplete)?;
+    let (line, rest) = bytes.split_at(end);
+    *bytes = &rest[2..];
+    Ok(line)
+}
+
+fn text(bytes: &mut &[u8], length: usize) -> Result<Value, Unread> {
+    let (text, rest) = bytes.split_at_checked(length).ok_or(Unread::Incomplete)?;
+    let (end, rest) = rest.split_at_checked(2).ok_or(Unread::Incomplete)?;
+    *bytes = rest;
+    match end == b"\r\n" {
+        true => Ok(Value::BulkString(text.to_vec())),
+        false => Err(Unread::Nonsense),
+    }
+}
+
+fn array(bytes: &mut &[u8], count: usize, deepest: u32) -> Result<Value, Unread> {
+    // None takes less than four bytes, whatever count the server claims.
+    let mut values = Vec::with_capacity(count.min(bytes.len() / 4));
+    for _ in 0..count {
+        values.push(value(bytes, deepest)?);
+    }
+    Ok(Value::Array(values))
 }
 
 /// A count; `None` is how a server writes that there is nothing.
-fn number(digits: &[u8]) -> Result<Option<usize>, Cause> {
-    if digits == b"-1" {
-        return Ok(None);
+fn count(digits: &[u8]) -> Result<Option<usize>, Unread> {
+    match number(digits)? {
+        -1 => Ok(None),
+        count => {
+            u32::try_from(count).map(|count| Some(count as usize)).map_err(|_| Unread::Nonsense)
+        }
     }
-    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
-    number.map(|number| Some(number as usize)).ok_or_else(nonsense)
 }
 
-fn nonsense() -> Cause {
-    Cause::new("the server sent what is no reply")
+fn number(digits: &[u8]) -> Result<i64, Unread> {
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number.ok_or(Unread::Nonsense)
 }
 
 #[cfg(test)]
@@ -101,8 +134,24 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_of_many_elements_takes_no_memory_for_them() {
+        let mut replies = Replies::default();
+        replies.add(b"*4294967295\r\n:1\r\n");
+
+        assert_eq!(replies.next(), Ok(None));
+    }
+
+    #[test]
     fn what_no_server_sends_is_an_error() {
-        for nonsense in ["HTTP/1.1 400\r\n", "$x\r\n", "*-7\r\n", &"*1\r\n".repeat(20)] {
+        for nonsense in [
+            "HTTP/1.1 400\r\n",
+            "\r\n",
+            ":one\r\n",
+            "$x\r\n",
+            "$1\r\nabcd",
+            "*-7\r\n",
+            &"*1\r\n".repeat(20),
+        ] {
             let mut replies = Replies::default();
             replies.add(nonsense.as_bytes());
 
