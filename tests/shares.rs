@@ -210,7 +210,24 @@ async fn a_writer_has_the_lock_when_the_last_reader_that_died_is_over() {
 
     let waited = wait_of([writer]).await;
 
-    assert!((8 * BEAT..=10 * BEAT).contains(&waited), "{waited:?}");
+    assert!((8 * BEAT..=9 * BEAT).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_that_end_one_after_the_other_hold_nobody_up_for_long() {
+    let [dying, living, waiting] = processes();
+    let share = living.holds(SHARED).await;
+    for number in 0..1000 {
+        id_of(dying.asks(SHARED, 3 * BEAT + milliseconds(number), None)).await;
+    }
+    let writer = waiting.queues(EXCLUSIVE).await;
+    dying.store.die();
+    sleep(2 * BEAT).await;
+    living.release(&share).await;
+
+    let waited = wait_of([writer]).await;
+
+    assert!((BEAT..=2 * BEAT + milliseconds(60)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]

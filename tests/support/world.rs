@@ -129,6 +129,8 @@ pub trait Hand {
     async fn wait(&self, time: Duration);
     /// Returns when the store knows that as many processes listen.
     async fn settle(&self, listening: usize);
+    /// How many keys would stay for ever.
+    fn endless(&self) -> usize;
     /// All messages that were told so far to each process that listens.
     async fn told(&self, listening: &mut [Option<Messages>]) -> Vec<Vec<Message>>;
 }
@@ -168,6 +170,10 @@ impl Hand for InMemory {
     async fn wait(&self, _: Duration) {}
 
     async fn settle(&self, _: usize) {}
+
+    fn endless(&self) -> usize {
+        0
+    }
 
     async fn told(&self, listening: &mut [Option<Messages>]) -> Vec<Vec<Message>> {
         let heard = |messages: &mut Option<Messages>| {
@@ -237,6 +243,11 @@ impl Hand for InRedis {
             }
             sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    fn endless(&self) -> usize {
+        let keys: Vec<String> = self.ask(&["KEYS", "*"]);
+        keys.iter().filter(|key| self.ask::<i64>(&["PTTL", key]) == -1).count()
     }
 
     async fn told(&self, listening: &mut [Option<Messages>]) -> Vec<Vec<Message>> {
@@ -586,5 +597,6 @@ pub async fn compare<M: Backend, R: Backend>(
             ));
         }
     }
-    None
+    let endless = redis.endless();
+    (endless > 0).then(|| format!("{endless} keys have no end"))
 }

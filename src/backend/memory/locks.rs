@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::backend::{Holder, Sharing, Text, Token, Waiter};
 
+/// So many shares are looked at in a millisecond, on the average.
+const PACE: usize = 20;
+
 /// Everything in the store.
 #[derive(Debug)]
 pub struct Locks {
@@ -55,7 +58,7 @@ pub struct Shares {
     /// How many may; zero: any number.
     pub capacity: u32,
     pub by_id: BTreeMap<Text, Share>,
-    /// None ends before that.
+    /// Nobody looks for shares that are over before that.
     pub earliest: Option<Instant>,
 }
 
@@ -222,8 +225,10 @@ impl Lock {
     }
 
     /// Ends a share.
-    pub fn take_back(&mut self, id: &Text) -> bool {
-        self.shares.as_mut().is_some_and(|shares| shares.by_id.remove(id).is_some())
+    pub fn take_back(&mut self, id: &Text) {
+        if let Some(shares) = &mut self.shares {
+            shares.by_id.remove(id);
+        }
     }
 
     /// Those who hold it, in the order of their tokens.
@@ -240,6 +245,7 @@ impl Lock {
         };
         let mut holders: Vec<Holder> = by_id
             .iter()
+            .filter(|(_, share)| !share.is_over())
             .map(|(id, share)| Holder {
                 id: id.to_string(),
                 owner: Some(share.owner.to_string()),
@@ -267,16 +273,28 @@ impl Lock {
         if let Some(shares) = &mut self.shares
             && shares.earliest.is_some_and(|earliest| earliest <= now)
         {
-            shares.by_id.retain(|_, share| share.ends.is_none_or(|ends| ends > now));
+            shares.by_id.retain(|_, share| !share.is_over());
             let ends = shares.by_id.values().map(|share| share.ends);
-            shares.earliest = ends.flatten().min();
+            let pause = Duration::from_millis((shares.by_id.len() / PACE) as u64);
+            shares.earliest = ends.flatten().min().map(|earliest| earliest.max(now + pause));
             return shares.by_id.is_empty();
         }
         self.is_over()
     }
 }
 
+impl Share {
+    fn is_over(&self) -> bool {
+        self.ends.is_some_and(|ends| ends <= Instant::now())
+    }
+}
+
 impl Shares {
+    /// The share of `id`, if it has one that is not over.
+    pub fn of(&self, id: &Text) -> Option<&Share> {
+        self.by_id.get(id).filter(|share| !share.is_over())
+    }
+
     /// Whether another may have one.
     pub fn has_room(&self) -> bool {
         self.capacity == 0 || self.by_id.len() < self.capacity as usize

@@ -152,9 +152,10 @@ impl Step<'_> {
     fn release_share(&mut self, key: &Text, id: &Text) -> Released {
         let slot = &mut self.locks.entry(key).lock;
         let Some(Lock { shares: Some(shares), queued, .. }) = slot else { return Released::No };
-        if shares.by_id.remove(id).is_none() {
+        if shares.of(id).is_none() {
             return Released::No;
         }
+        shares.by_id.remove(id);
         let (queued, capacity) = (*queued, shares.capacity);
         if shares.by_id.is_empty() {
             *slot = None;
@@ -171,7 +172,7 @@ impl Step<'_> {
     /// Sets the remaining time of the lock, or of the share.
     pub fn extend(&mut self, key: &Text, id: &Text, milliseconds: f64) -> Result<Released> {
         let Some(lock) = &mut self.locks.entry(key).lock else { return Ok(Released::No) };
-        let share = lock.shares.as_ref().map(|shares| shares.by_id.get(id));
+        let share = lock.shares.as_ref().map(|shares| shares.of(id));
         let before = match share {
             None if lock.id == *id => lock.ends,
             Some(Some(share)) => share.ends,
@@ -266,7 +267,7 @@ impl Step<'_> {
         if !has(lock, &waiter.id) {
             return None;
         }
-        let share = lock.shares.as_ref().and_then(|shares| shares.by_id.get(&waiter.id));
+        let share = lock.shares.as_ref().and_then(|shares| shares.of(&waiter.id));
         let token = match share.map(|share| share.token) {
             Some(token) => {
                 lock.write_share(waiter, token, waiter.ttl);
@@ -475,13 +476,13 @@ impl Step<'_> {
         }
     }
 
-    /// What the process of `id` is told. Of a lock that is shared: its own share, or when another may
-    /// be had.
+    /// What the process of `id` is told. Of a lock that is shared: its own share, or when the next may
+    /// be over.
     fn view(&mut self, key: &Text, id: &Text, held: Held) -> View {
         let at = self.locks.time();
         let left = |ends: Option<Instant>| ends.map(|ends| ends - Instant::now());
         let Entry { lock, queue } = self.locks.entry(key);
-        let Some(Lock { shares: Some(shares), ends, .. }) = lock else {
+        let Some(Lock { shares: Some(shares), .. }) = lock else {
             let ends = match (&held, lock, queue) {
                 (Held::Window, _, Some(queue)) => queue.window,
                 (_, Some(lock), _) => lock.ends,
@@ -489,10 +490,9 @@ impl Step<'_> {
             };
             return View { held, left: left(ends), at };
         };
-        let (held, ends) = match shares.by_id.get(id) {
+        let (held, ends) = match shares.of(id) {
             Some(share) => (Held::Ours(Handed { id: id.clone(), token: share.token }), share.ends),
-            None if shares.capacity > 0 => (Held::Shared, shares.earliest),
-            None => (Held::Shared, *ends),
+            None => (Held::Shared, shares.earliest),
         };
         View { held, left: left(ends), at }
     }
@@ -509,7 +509,7 @@ fn released(handed: Vec<Handed>) -> Released {
 /// Whether `id` holds the lock, or a share of it.
 fn has(lock: &Lock, id: &Text) -> bool {
     match &lock.shares {
-        Some(shares) => shares.by_id.contains_key(id),
+        Some(shares) => shares.of(id).is_some(),
         None => lock.id == *id,
     }
 }

@@ -1,11 +1,19 @@
--- The shares of a lock in the order of their tokens: each its id, owner, token and time left (ms).
-local function shares_of(lock)
-  local shares = {}
+-- What is told of a share: its id, owner, token, time left (ms), and how many may have one.
+local function holder_of(id, share, capacity)
+  local over, token, owner = read_share(share)
+  return { id, owner, token, over - now(), string.format('%.0f', capacity) }
+end
+
+-- The shares of a lock in the order of their tokens.
+local function shares_of(lock, capacity)
+  local shares, tokens = {}, {}
   for id, share in each_share(lock) do
-    local over, token, owner = read_share(share)
-    shares[#shares + 1] = { id, owner, token, over - now() }
+    if end_of(share) > now() then
+      local holder = holder_of(id, share, capacity)
+      shares[#shares + 1], tokens[holder] = holder, tonumber(holder[3])
+    end
   end
-  table.sort(shares, function(a, b) return tonumber(a[3]) < tonumber(b[3]) end)
+  table.sort(shares, function(a, b) return tokens[a] < tokens[b] end)
   return shares
 end
 
@@ -13,10 +21,15 @@ end
 -- returns as read.lua, of the one that has had its share for the longest time
 function steps.read(lock)
   local _, _, _, _, capacity = look(lock)
-  if not capacity then return { false, false, false, 0, false } end
-  local holder = shares_of(lock)[1]
-  holder[5] = string.format('%.0f', capacity)
-  return holder
+  local first_id, first_share, least = nil, nil, math.huge
+  if capacity then
+    for id, share in each_share(lock) do
+      local token = tonumber(string.match(share, ' (%d+)'))
+      if token < least and end_of(share) > now() then first_id, first_share, least = id, share, token end
+    end
+  end
+  if not first_id then return { false, false, false, 0, false } end
+  return holder_of(first_id, first_share, capacity)
 end
 
 -- Tell all there is to know of a lock: who holds it and who waits.
@@ -26,8 +39,7 @@ function steps.list(lock, queue)
   local kind, _, _, _, capacity = look(lock)
   local holders, waiters = {}, {}
   if capacity then
-    holders = shares_of(lock)
-    for _, holder in ipairs(holders) do holder[5] = string.format('%.0f', capacity) end
+    holders = shares_of(lock, capacity)
   elseif kind ~= FREE then
     local done, holder = pcall(read, lock)
     holders[1] = done and holder[1] and holder or { '', false, false, call('PTTL', lock), false }

@@ -219,7 +219,7 @@ local function mend(lock, queue, id, kind, queued, capacity)
 end
 
 -- What the process of `id` is told: the kind of holder, its time left, its id and token, and the time. Of a
--- lock that is shared: its own share, or when another may be had.
+-- lock that is shared: its own share, or when the next may be over.
 local function view(lock, id, kind, left)
   if kind ~= OURS then return { kind, left or call('PTTL', lock), '', '0', now() } end
   local _, holder, token, _, capacity = look(lock)
@@ -230,8 +230,7 @@ local function view(lock, id, kind, left)
     return { OURS, over - now(), id, token, now() }
   end
   if not capacity then return { OURS, call('PTTL', lock), holder, token, now() } end
-  local ends = capacity > 0 and call('HGET', lock, 'ends') - now() or call('PTTL', lock)
-  return { SHARED, ends, '', '0', now() }
+  return { SHARED, call('HGET', lock, 'ends') - now(), '', '0', now() }
 end
 
 -- A version-2 process holds the lock.

@@ -8,7 +8,8 @@ end
 -- returns 0 not held by us | as release
 function steps.release_share(lock, queue, id)
   local _, _, _, queued, capacity = look(lock)
-  if not capacity or call('HDEL', lock, '=' .. id) == 0 then return 0 end
+  if not capacity or not share_of(lock, id) then return 0 end
+  call('HDEL', lock, '=' .. id)
   if count_shares(lock, queued) == 0 then
     call('DEL', lock)
     return queued and released(hand_on(lock, queue, queued)) or 1

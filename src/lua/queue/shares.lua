@@ -1,7 +1,9 @@
 -- A lock that several hold at once. Its hash has no id, but a field "=id" for each of them that says until
 -- when (ms), with which token and for whom it is held; `capacity`, how many may hold it, 0 for any number;
--- `ends`, a time (ms) before which no share ends; and `fence`, the last token.
+-- `ends`, a time (ms) before which nobody looks for shares that are over; and `fence`, the last token.
 local NOT_SHARES = 3
+-- So many are looked at in a millisecond, on the average: a look takes time as there are shares.
+local PACE = 20
 
 -- What a waiter asks for besides the time to live: nil to be alone, or the capacity.
 local function parse(terms)
@@ -23,21 +25,30 @@ local function read_share(share)
   return string.match(share, '^(%d+) (%d+) (.*)$')
 end
 
+-- Until when a share is held, as a number.
+local function end_of(share)
+  return tonumber(string.match(share, '^%d+'))
+end
+
 -- Forget the shares whose time is over.
 -- returns false if none is left, and the lock is free
 local function forget_ended(lock, ends)
   if tonumber(ends) > now() then return true end
-  local earliest
+  local earliest, count = math.huge, 0
   for id, share in each_share(lock) do
-    local over = tonumber((read_share(share)))
+    local over = end_of(share)
     if over <= now() then
       call('HDEL', lock, '=' .. id)
     else
-      earliest = math.min(earliest or over, over)
+      earliest, count = math.min(earliest, over), count + 1
     end
   end
-  call(earliest and 'HSET' or 'DEL', lock, earliest and 'ends', earliest)
-  return earliest ~= nil
+  if count == 0 then
+    call('DEL', lock)
+    return false
+  end
+  call('HSET', lock, 'ends', math.max(earliest, now() + math.floor(count / PACE)))
+  return true
 end
 
 -- How many hold the lock.
@@ -75,9 +86,10 @@ local function add_share(lock, id, owner, ttl, token)
   write_share(lock, id, owner, ttl, token)
 end
 
--- The share of `id`, if it has one.
+-- The share of `id`, if it has one that is not over.
 local function share_of(lock, id)
-  return call('HGET', lock, '=' .. id)
+  local share = call('HGET', lock, '=' .. id)
+  return share and end_of(share) > now() and share
 end
 
 -- Those who share a lock must agree on how many may.
