@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agenda::Agenda;
-use crate::backend::{Text, Token};
+use crate::backend::{Handed, Text, Token};
 use crate::clock::Moment;
 use crate::hold::Hold;
 pub use crate::hold::{Due, End, Extending, OnEnd, Past, Renewal, State};
@@ -40,12 +40,15 @@ struct Table {
     sweep_above: usize,
     /// How many locks of a group were lost and are not in the table any more.
     lost: HashMap<u64, u64>,
-    /// Those that were taken away and are not in the table, since when that is known: perhaps not yet.
-    taken_early: HashMap<Text, Moment, BuildIdHasher>,
+    /// Those that were taken away and are not in the table, perhaps not yet: their tokens, and since when
+    /// that is known.
+    taken_early: HashMap<Text, (Token, Moment), BuildIdHasher>,
 }
 
 /// The longest that the answer which grants a lock comes behind the message that takes it away.
 const LATE: Duration = Duration::from_secs(60);
+/// When more than this were taken away early, the old ones are forgotten.
+const MOST_TAKEN: usize = 1024;
 
 /// The locks of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,7 +69,8 @@ impl Holds {
         if table.by_id.len() >= CROWD {
             hold.stagger();
         }
-        if table.taken_early.remove(id).is_some() {
+        let taken = table.taken_early.remove(id);
+        if taken.is_some_and(|(token, _)| hold.token == Some(token)) {
             hold.give_up();
         }
         self.plan(&mut table.agenda, id, &mut hold);
@@ -95,16 +99,22 @@ impl Holds {
     }
 
     /// Somebody took a lock away, whose holder may not know yet that it has it.
-    pub fn taken_away(&self, id: &Text) {
+    pub fn taken_away(&self, Handed { id, token }: &Handed) {
         let mut table = self.table();
-        if table.by_id.contains_key(id) {
-            drop(table);
-            return self.end(id, End::Taken);
+        match table.by_id.get(id).map(|hold| hold.token) {
+            Some(its) if its == Some(*token) => {
+                drop(table);
+                self.end(id, End::Taken);
+            }
+            // That was one before, under the same id.
+            Some(_) => {}
+            None => {
+                if table.taken_early.len() >= MOST_TAKEN {
+                    table.taken_early.retain(|_, (_, heard)| !(*heard + LATE).is_over());
+                }
+                table.taken_early.insert(id.clone(), (*token, Moment::now()));
+            }
         }
-        if table.taken_early.len() >= 1024 {
-            table.taken_early.retain(|_, heard| !(*heard + LATE).is_over());
-        }
-        table.taken_early.insert(id.clone(), Moment::now());
     }
 
     /// The store does not know a lock any more, whose holder has not let go of it.

@@ -135,10 +135,14 @@ impl Waiters {
 
     /// A waiter may have been granted the lock: it asks.
     pub fn named(&mut self, id: &Text) {
-        match self.take(id) {
-            Some(entry) => drop(entry.tell.send(News::Again)),
-            None => self.remember(id, Early::Named),
+        if !self.asks_again(id) {
+            self.remember(id, Early::Named);
         }
+    }
+
+    /// A waiter asks again. `false`: it is none of ours.
+    pub fn asks_again(&mut self, id: &Text) -> bool {
+        self.take(id).map(|entry| entry.tell.send(News::Again)).is_some()
     }
 
     fn remember(&mut self, id: &Text, how: Early) {

@@ -254,9 +254,11 @@ impl<B: Backend> Waiting<B> {
             Message::Named(id) => waiters.named(&id),
             Message::Look(key) => waiters.due_now(&key),
             Message::Missed => waiters.all_due(),
-            Message::Lost(id) => {
+            Message::Lost(lock) => {
+                // Perhaps it does not know that it had it.
+                waiters.asks_again(&lock.id);
                 drop(waiters);
-                self.holds.taken_away(&id);
+                self.holds.taken_away(&lock);
             }
         }
     }

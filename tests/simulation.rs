@@ -7,14 +7,15 @@
 
 mod support;
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dist_lock::backend::Text;
+use dist_lock::backend::{Sharing, Text};
 use dist_lock::holds::Renewal;
 use dist_lock::schedule::Schedule;
-use dist_lock::{Acquire, Lock, Locker};
+use dist_lock::{Acquire, Error, Lock, Locker};
 use support::chance::Chance;
 use support::network::{Lie, Network, Process, Weather};
 use support::witness::{Report, Witness};
@@ -26,8 +27,12 @@ const TTLS: [u64; 5] = [300, 1000, 3000, 5000, 10_000];
 const LONGEST_TTL: Duration = Duration::from_secs(10);
 const KEYS: [&str; 3] = ["lock:a", "lock:b", "lock:c"];
 
+/// How each key is shared, if it is.
+const SHARING: [Sharing; 3] =
+    [Sharing::Shared, Sharing::Permits(NonZeroU32::new(2).unwrap()), Sharing::Exclusive];
+
 /// What a run of all tests tries, and what that must come to at the least.
-const FIXED_SEEDS: u64 = 80;
+const FIXED_SEEDS: u64 = 75;
 const FEWEST_STEPS: usize = 100_000;
 
 /// What may happen in a run.
@@ -43,6 +48,10 @@ struct Plan {
     trouble: bool,
     version_2: bool,
     has_queue: bool,
+    /// Keys are shared, too, and some have permits.
+    shares: bool,
+    /// Locks are taken away from their holders now and then.
+    steals: bool,
     lie: Option<Lie>,
 }
 
@@ -67,6 +76,7 @@ impl Plan {
             ..fair
         };
         let kind = chance.below(4);
+        let has_queue = !chance.per_mille(100);
         Plan {
             lasts: Duration::from_secs(40),
             processes: 3 + chance.below(3) as usize,
@@ -79,7 +89,9 @@ impl Plan {
             crashes: kind != 0 && chance.per_mille(600),
             trouble: kind >= 2,
             version_2: chance.per_mille(250),
-            has_queue: !chance.per_mille(100),
+            has_queue,
+            shares: has_queue && chance.per_mille(700),
+            steals: has_queue && chance.per_mille(300),
             lie: None,
         }
     }
@@ -107,7 +119,7 @@ fn simulate(seed: u64, plan: impl FnOnce(&mut Chance) -> Plan) -> Report {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
-        let witness = Witness::new(plan.weather.delay);
+        let witness = Witness::new(plan.weather);
         let network =
             Network::new(witness.clone(), chance.fork(), plan.weather, plan.lie, plan.has_queue);
         witness.observe(&network.memory);
@@ -183,8 +195,8 @@ impl Run {
     /// Checks what becomes wrong with time alone.
     async fn watch(&self) {
         for count in 0u64.. {
-            self.witness.look(count % 20 == 0);
-            sleep(Duration::from_millis(7)).await;
+            self.witness.look(count % 12 == 0);
+            sleep(Duration::from_millis(11)).await;
         }
     }
 
@@ -232,7 +244,7 @@ impl Run {
             }
             let key = Text::from(chance.one_of(&KEYS));
             let id = Text::from(format!("old{number}.{round}"));
-            self.witness.is_shared(&key);
+            self.witness.meets_version_2(&key);
             let gives_up = Instant::now() + Duration::from_secs(10);
             while Instant::now() < gives_up {
                 if memory.acquire_as_version_2(&key, &id, Duration::from_secs(3)) {
@@ -269,10 +281,20 @@ impl Run {
         };
         let gives_up = chance.per_mille(150).then(|| chance.up_to(Duration::from_secs(3)));
 
-        let call = self.witness.calls(process, &owner, ttl);
+        let steal = self.plan.steals && chance.per_mille(10);
+        let sharing = match self.plan.shares && !steal && chance.per_mille(700) {
+            true => SHARING[KEYS.iter().position(|name| *name == &*key).unwrap()],
+            false => Sharing::Exclusive,
+        };
+        if self.plan.steals && chance.per_mille(10) {
+            let _ = locker.force_release(&key).await;
+        }
+
+        let call = self.witness.calls(process, &owner, ttl, sharing);
         let schedule = Schedule::new(delay, retries, limit);
         let (started, deadline) = (Instant::now(), schedule.deadline());
-        let request = Acquire { renewal, ..Acquire::new(key.clone(), owner, ttl, schedule) };
+        let request = Acquire::new(key.clone(), owner, ttl, schedule);
+        let request = Acquire { renewal, sharing, steal, ..request };
         let acquire = locker.acquire(request);
         let answer = match gives_up {
             None => acquire.await,
@@ -286,6 +308,9 @@ impl Run {
         {
             let words = format!("call {name} took {:?}, not {limit:?}", started.elapsed());
             self.witness.breaks("12: every call ends by its deadline", words);
+        }
+        if let Err(error @ (Error::Permits(_) | Error::Unsupported(_))) = &answer {
+            self.witness.breaks("who agrees is not refused", format!("call {name}: {error}"));
         }
         let Ok(Some(lock)) = answer else { return self.witness.ended(call) };
         self.witness.got(call, &key, &lock);
@@ -378,6 +403,8 @@ fn under(lie: Lie, weather: Weather) -> String {
             trouble: false,
             version_2: false,
             has_queue: true,
+            shares: matches!(lie, Lie::OnePermitMore),
+            steals: matches!(lie, Lie::ThievesAreSilent),
             lie: Some(lie),
         }
     };
@@ -434,4 +461,18 @@ fn the_witness_finds_a_store_in_which_anybody_releases() {
     let found = under(Lie::AnybodyReleases, Weather::FAIR);
 
     assert!(found.contains("3: only one's own"), "{found}");
+}
+
+#[test]
+fn the_witness_finds_a_permit_too_many() {
+    let found = under(Lie::OnePermitMore, Weather::FAIR);
+
+    assert!(found.contains("1: so many hold it"), "{found}");
+}
+
+#[test]
+fn the_witness_finds_that_nobody_is_told_of_a_theft() {
+    let found = under(Lie::ThievesAreSilent, Weather::FAIR);
+
+    assert!(found.contains("6: who was stolen from is told"), "{found}");
 }

@@ -172,8 +172,8 @@ pub enum Message {
     Look(Text),
     /// Others may have been lost: beat now for all keys.
     Missed,
-    /// The lock of this id was taken away.
-    Lost(Text),
+    /// This lock was taken away.
+    Lost(Handed),
 }
 
 /// The messages of a subscription, until it is lost.

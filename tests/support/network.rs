@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
 use dist_lock::backend::{
-    Acquired, AcquiredAll, Beat, Handed, Held, Listing, Message, Messages, Mode, Released, Text,
-    Token, View, Waiter,
+    Acquired, AcquiredAll, Beat, Handed, Held, Listing, Message, Messages, Mode, Released, Sharing,
+    Text, Token, View, Waiter,
 };
 use dist_lock::{Backend, Cause, Error, Holder, Result};
 use futures_util::FutureExt;
@@ -76,6 +76,10 @@ pub enum Lie {
     AbandonsDoNothing,
     /// Whoever releases a key frees it.
     AnybodyReleases,
+    /// There is a permit more than there should be.
+    OnePermitMore,
+    /// Nobody is told that its lock was taken away.
+    ThievesAreSilent,
 }
 
 /// What a step was.
@@ -257,7 +261,11 @@ impl Network {
                 if let Message::Granted(Handed { id, token }, _) = &message {
                     fact.tokens.push((id.clone(), *token));
                 }
-                process.carry(message);
+                let is_hidden =
+                    self.lie == Some(Lie::ThievesAreSilent) && matches!(message, Message::Lost(_));
+                if !is_hidden {
+                    process.carry(message);
+                }
             }
         }
     }
@@ -514,7 +522,12 @@ impl Backend for Process {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let has_queue = self.network.has_queue;
         let wait = wait && has_queue;
-        let (k, w) = (key.clone(), waiter.clone());
+        let (k, mut w) = (key.clone(), waiter.clone());
+        if self.lies(Lie::OnePermitMore)
+            && let Sharing::Permits(permits) = waiter.sharing
+        {
+            w.sharing = Sharing::of(permits.get() + 1);
+        }
         let holds = self.lies(Lie::EverybodyHolds);
         let still = self.lies(Lie::TokensStandStill);
         self.ask("acquire", key, Some((&waiter.id, &waiter.owner)), wait, move |client| {
@@ -616,7 +629,16 @@ impl Backend for Process {
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
-        self.client.steal(key, waiter).await
+        let (k, w) = (key.clone(), waiter.clone());
+        self.ask("steal", key, Some((&waiter.id, &waiter.owner)), false, move |client| {
+            let answer = now(client.steal(&k, &w));
+            let mut fact = Fact::default();
+            if let Ok(Acquired::Held(Some(token))) = &answer {
+                fact.tokens.push((w.id.clone(), *token));
+            }
+            (answer, fact)
+        })
+        .await
     }
 
     async fn acquire_all(&self, wanted: &[(Text, Waiter)]) -> Result<AcquiredAll> {
@@ -624,7 +646,13 @@ impl Backend for Process {
     }
 
     async fn force(&self, key: &Text) -> Result<Released> {
-        self.client.force(key).await
+        let k = key.clone();
+        self.ask("force", key, None, false, move |client| {
+            let answer = now(client.force(&k));
+            let fact = released(&answer);
+            (answer, fact)
+        })
+        .await
     }
 
     async fn names(&self, prefix: &str) -> Result<Vec<Text>> {

@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
-use dist_lock::backend::{Text, Token};
+use dist_lock::backend::{Sharing, Text, Token};
 use dist_lock::holds::{End, State};
 use dist_lock::{Backend, Lock, Locker};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::network::{Audit, Fact, Process, Step};
+use super::network::{Audit, Fact, Process, Step, Weather};
 
 /// The longest time between two beats.
 const BEAT: Duration = Duration::from_secs(1);
 /// The granularity of timers.
 const TICK: Duration = Duration::from_millis(5);
+
+/// Who died is in nobody's way after this: for as long it is taken to be alive, and a last step of it may
+/// be on the way.
+const FORGOTTEN: Duration = Duration::from_secs(4);
 
 /// The longest ttl whose claim is shorter than the others'.
 const SHORT: Duration = Duration::from_secs(2);
@@ -29,6 +33,8 @@ pub struct Report {
     pub steps: usize,
     pub grants: usize,
     pub hand_offs: usize,
+    /// Hand-offs of a share.
+    pub shares: usize,
     pub losses: usize,
     pub calls: usize,
 }
@@ -39,12 +45,16 @@ pub struct Witness {
     seen: Mutex<Seen>,
     /// A beat, and the time the network takes to bring it there and its answer back.
     beat: Duration,
+    /// Whether messages come, and in time.
+    hears: bool,
 }
 
 #[derive(Default)]
 struct Seen {
     report: Report,
     beat: Duration,
+    /// When processes died.
+    dead: HashMap<usize, Instant>,
     began: Option<Instant>,
     traces: bool,
     lockers: HashMap<usize, Arc<Locker<Process>>>,
@@ -56,19 +66,23 @@ struct Seen {
     keys: HashMap<Text, Key>,
     /// Tokens by id, in each of which a lock was granted once.
     tokens: HashMap<Text, Token>,
+    /// When locks were taken away from their holders.
+    stolen: HashMap<Text, Instant>,
+    /// The calls of those that waited for their lock.
+    granted: HashMap<Text, usize>,
 }
 
 /// What is known of one key.
 #[derive(Default)]
 struct Key {
-    holder: Option<Text>,
+    holders: Vec<Text>,
     last_token: Token,
     /// Who is in the queue, in order, with the call it belongs to.
     queue: Vec<(Text, usize, Instant)>,
-    /// Since when nobody holds it though somebody waits.
+    /// Since when nobody holds it though somebody waits, or not as many as could.
     idle: Option<Instant>,
     /// Version-2 processes were here.
-    is_shared: bool,
+    met_version_2: bool,
 }
 
 /// One call of `acquire`.
@@ -77,6 +91,7 @@ struct Call {
     process: usize,
     owner: Text,
     ttl: Duration,
+    sharing: Sharing,
     began: Instant,
     ended: Option<Instant>,
     got: bool,
@@ -97,15 +112,19 @@ struct Handle {
     dropped: Option<Instant>,
     lost_since: Option<Instant>,
     told: Option<End>,
+    got: Instant,
+    /// Since when somebody else has taken it away.
+    stolen: Option<Instant>,
 }
 
 impl Witness {
-    /// `delay`: the longest time the network takes one way.
-    pub fn new(delay: Duration) -> Arc<Self> {
-        let beat = BEAT + 4 * delay + 2 * TICK;
+    /// What the network is like at its worst.
+    pub fn new(weather: Weather) -> Arc<Self> {
+        let beat = BEAT + 4 * weather.delay + 2 * TICK;
+        let hears = weather.lost_messages == 0 && weather.late_messages == 0;
         let traces = std::env::var_os("TRACE").is_some();
         let seen = Seen { began: Some(Instant::now()), beat, traces, ..Seen::default() };
-        Arc::new(Witness { memory: Mutex::default(), seen: Mutex::new(seen), beat })
+        Arc::new(Witness { memory: Mutex::default(), seen: Mutex::new(seen), beat, hears })
     }
 
     pub fn observe(&self, memory: &Arc<Memory>) {
@@ -123,16 +142,18 @@ impl Witness {
     pub fn dies(&self, process: usize) {
         let mut seen = lock(&self.seen);
         seen.lockers.remove(&process);
+        seen.dead.insert(process, Instant::now());
         seen.handles.retain(|_, handle| handle.process != process);
     }
 
     /// A call began. Its number.
-    pub fn calls(&self, process: usize, owner: &Text, ttl: Duration) -> usize {
+    pub fn calls(&self, process: usize, owner: &Text, ttl: Duration, sharing: Sharing) -> usize {
         let mut seen = lock(&self.seen);
         let call = Call {
             process,
             owner: owner.clone(),
             ttl,
+            sharing,
             began: Instant::now(),
             ended: None,
             got: false,
@@ -167,7 +188,13 @@ impl Witness {
             dropped: None,
             lost_since: None,
             told: None,
+            got: now,
+            stolen: None,
         };
+        // It may have been stolen before its holder heard that it had it.
+        let is_held = seen.keys.get(key).is_some_and(|key| key.holders.contains(&locked.id));
+        let stolen = seen.stolen.get(&locked.id).copied();
+        let handle = Handle { stolen: stolen.filter(|_| !is_held), ..handle };
         seen.handles.insert(locked.id.clone(), handle);
         let locker = seen.lockers[&process].clone();
         drop(seen);
@@ -217,8 +244,8 @@ impl Witness {
         lock(&self.seen).breaks(promise, words);
     }
 
-    pub fn is_shared(&self, key: &Text) {
-        lock(&self.seen).keys.entry(key.clone()).or_default().is_shared = true;
+    pub fn meets_version_2(&self, key: &Text) {
+        lock(&self.seen).keys.entry(key.clone()).or_default().met_version_2 = true;
     }
 
     pub fn report(&self) -> Report {
@@ -235,20 +262,24 @@ impl Witness {
         *lock(&self.memory) = None;
     }
 
-    fn holder(&self, key: &Text) -> Option<Text> {
+    /// Who holds the key, in the order of their tokens, each with its owner.
+    fn holders(&self, key: &Text) -> Vec<(Text, Text)> {
         let memory = lock(&self.memory);
-        let (_, observer) = memory.as_ref()?;
-        let holder = observer.read(key).now_or_never().expect("memory answers at once");
-        holder.expect("memory does not fail").map(|holder| holder.id.into())
+        let Some((_, observer)) = memory.as_ref() else { return Vec::new() };
+        let keys = std::slice::from_ref(key);
+        let listed = observer.list(keys).now_or_never().expect("memory answers at once");
+        let mut listed = listed.expect("memory does not fail");
+        let holders = listed.swap_remove(0).holders.into_iter();
+        holders.map(|one| (one.id.into(), one.owner.unwrap_or_default().into())).collect()
     }
 
     /// Looks at everything that may become wrong with time.
     pub fn look(&self, thoroughly: bool) {
-        self.check_beliefs();
+        self.check_beliefs(None);
         let keys: Vec<Text> = lock(&self.seen).keys.keys().cloned().collect();
         for key in keys {
-            let holder = self.holder(&key);
-            lock(&self.seen).note_holder(&key, holder);
+            let holders = self.holders(&key);
+            lock(&self.seen).note_holders(&key, holders, false);
         }
         self.check_grants();
         if thoroughly {
@@ -256,14 +287,16 @@ impl Witness {
         }
     }
 
-    /// 1, 2: who says that it holds does; so no two do. 6: who does not any more was told.
-    fn check_beliefs(&self) {
+    /// 1, 2: who says that it holds does; so no two do. 6: who does not any more was told. Of one key, or of
+    /// all.
+    fn check_beliefs(&self, key: Option<&Text>) {
         let mut seen = lock(&self.seen);
         let now = Instant::now();
         let seen = &mut *seen;
         let mut broken = Vec::new();
+        let mut held: HashMap<Text, Vec<Text>> = HashMap::new();
         for (id, handle) in &mut seen.handles {
-            if handle.let_go {
+            if handle.let_go || key.is_some_and(|key| handle.key != *key) {
                 continue;
             }
             let Some(locker) = seen.lockers.get(&handle.process) else { continue };
@@ -276,10 +309,22 @@ impl Witness {
                 }
                 continue;
             }
-            let holder = self.holder(&handle.key);
-            if holder.as_ref() != Some(id) {
+            if let Some(stolen) = handle.stolen {
+                let is_disturbed =
+                    seen.disturbed.get(&handle.process).is_some_and(|until| *until >= handle.got);
+                if self.hears && !is_disturbed && now - stolen > self.beat - BEAT {
+                    let words = format!("{id} was taken away at {stolen:?}");
+                    broken.push(("6: who was stolen from is told", words));
+                    handle.let_go = true;
+                }
+                continue;
+            }
+            let holders = held.entry(handle.key.clone()).or_insert_with(|| {
+                self.holders(&handle.key).into_iter().map(|(holder, _)| holder).collect()
+            });
+            if !holders.contains(id) {
                 let left = locker.holds().remaining(id);
-                let words = format!("{id} says {state:?} ({left:?} left), but {holder:?} has it");
+                let words = format!("{id} says {state:?} ({left:?} left), but {holders:?} has it");
                 broken.push(("2: who says held has it", words));
                 handle.let_go = true;
             }
@@ -365,20 +410,20 @@ impl Witness {
 impl Audit for Witness {
     fn before(&self, key: &Text) {
         // Its lock may just have ended.
-        let holder = self.holder(key);
-        lock(&self.seen).note_holder(key, holder);
+        let holders = self.holders(key);
+        lock(&self.seen).note_holders(key, holders, false);
     }
 
     fn step(&self, step: &Step, fact: &Fact) {
-        let holder = self.holder(&step.key);
+        let holders = self.holders(&step.key);
         let mut seen = lock(&self.seen);
         seen.report.steps += 1;
-        seen.trace(|| format!("{step:?}: {fact:?}, then {holder:?} has it"));
+        seen.trace(|| format!("{step:?}: {fact:?}, then {holders:?} have it"));
         seen.note_tokens(&step.key, &fact.tokens);
-        seen.note_step(step, fact, holder.as_ref());
-        seen.note_holder(&step.key, holder);
+        seen.note_step(step, fact, &holders);
+        seen.note_holders(&step.key, holders, step.name == "steal");
         drop(seen);
-        self.check_beliefs();
+        self.check_beliefs(Some(&step.key));
     }
 
     fn disturbed(&self, process: usize, until: Instant) {
@@ -411,11 +456,14 @@ impl Seen {
 
     /// 4: each new hold's token is larger, and 5: a hold that is asked for again keeps its own.
     fn note_tokens(&mut self, key: &Text, tokens: &[(Text, Token)]) {
-        for (id, token) in tokens {
+        // Those that were granted in one step are told in several ways.
+        let mut tokens = tokens.to_vec();
+        tokens.sort_by_key(|(_, token)| *token);
+        for (id, token) in &tokens {
             let entry = self.keys.entry(key.clone()).or_default();
             let last = entry.last_token;
             let is_known = self.tokens.get(id) == Some(token);
-            let is_held = entry.holder.as_ref() == Some(id);
+            let is_held = entry.holders.contains(id);
             if !is_known && (*token <= last || is_held && self.tokens.contains_key(id)) {
                 let words = format!("{id} has {token} after {last}, {:?}", self.tokens.get(id));
                 self.breaks("4: tokens grow", words);
@@ -427,26 +475,38 @@ impl Seen {
         }
     }
 
-    fn note_step(&mut self, step: &Step, fact: &Fact, holder: Option<&Text>) {
+    fn note_step(&mut self, step: &Step, fact: &Fact, holders: &[(Text, Text)]) {
         let key = self.keys.entry(step.key.clone()).or_default();
-        let before = key.holder.clone();
+        let before = key.holders.clone();
+        let has_it = |id: &Text| holders.iter().any(|(holder, _)| holder == id);
         match step.name {
             "acquire" if fact.queued => {
                 if let Some(call) = self.by_owner.get(&step.owner)
                     && key.queue.iter().all(|(id, ..)| *id != step.id)
-                    && holder != Some(&step.id)
+                    && !has_it(&step.id)
                 {
                     key.queue.push((step.id.clone(), *call, Instant::now()));
                 }
             }
             "abandon" => key.queue.retain(|(id, ..)| *id != step.id),
             "release" | "extend"
-                if before.is_some()
-                    && before.as_ref() != Some(&step.id)
-                    && (fact.done || holder.is_some() && holder != before.as_ref()) =>
+                if !before.is_empty()
+                    && !before.contains(&step.id)
+                    && (fact.done || !before.iter().all(has_it)) =>
             {
-                let words = format!("{step:?} when {before:?} had it, now {holder:?}");
+                let words = format!("{step:?} when {before:?} had it, now {holders:?}");
                 self.breaks("3: only one's own", words);
+            }
+            "steal" | "force" => {
+                for id in before.iter().filter(|id| !has_it(id)) {
+                    self.stolen.insert(id.clone(), Instant::now());
+                    if let Some(call) = self.granted.get(id) {
+                        self.calls[*call].granted = None;
+                    }
+                    if let Some(handle) = self.handles.get_mut(id) {
+                        handle.stolen = Some(Instant::now());
+                    }
+                }
             }
             _ => {}
         }
@@ -458,47 +518,100 @@ impl Seen {
         }
     }
 
-    fn note_holder(&mut self, name: &Text, holder: Option<Text>) {
+    /// With whom whoever has this owner's text would hold a lock.
+    fn sharing(&self, owner: &Text) -> Sharing {
+        let call = self.by_owner.get(owner).map(|number| &self.calls[*number]);
+        call.map_or(Sharing::Exclusive, |call| call.sharing)
+    }
+
+    /// `stolen`: who has it now has taken it before its turn.
+    fn note_holders(&mut self, name: &Text, holders: Vec<(Text, Text)>, stolen: bool) {
         let now = Instant::now();
+        if !self.keys.contains_key(name) {
+            return;
+        }
+        self.check_company(name, &holders);
         let Some(key) = self.keys.get_mut(name) else { return };
-        let is_new = holder.is_some() && key.holder != holder;
-        key.holder = holder.clone();
+        let ids: Vec<Text> = holders.iter().map(|(id, _)| id.clone()).collect();
+        let before = std::mem::replace(&mut key.holders, ids);
         let mut overtaken = Vec::new();
-        if let Some(holder) = &holder
-            && is_new
-        {
+        for (id, _) in holders.iter().filter(|(id, _)| !before.contains(id)) {
             self.report.grants += 1;
-            let place = key.queue.iter().position(|(id, ..)| id == holder);
-            let version_2 = holder.starts_with("old");
+            let place = key.queue.iter().position(|(waiting, ..)| waiting == id);
+            let version_2 = id.starts_with("old");
             if let Some(place) = place {
                 let (_, call, _) = key.queue[place];
                 self.calls[call].granted = Some(now);
+                self.granted.insert(id.clone(), call);
                 self.report.hand_offs += 1;
+                self.report.shares += usize::from(self.calls[call].sharing != Sharing::Exclusive);
             }
-            if !version_2 {
-                overtaken = key.queue[..place.unwrap_or(key.queue.len())].to_vec();
+            if !version_2 && !stolen {
+                let earlier = &key.queue[..place.unwrap_or(key.queue.len())];
+                overtaken.extend(earlier.iter().cloned().map(|waiting| (id.clone(), waiting)));
             }
-            key.queue.retain(|(id, ..)| id != holder);
+            key.queue.retain(|(waiting, ..)| waiting != id);
         }
-        let (is_shared, waiting) = (key.is_shared, key.queue.clone());
-        for (id, call, since) in overtaken {
+        for (holder, (id, call, since)) in overtaken {
             if self.is_undisturbed(self.calls[call].process, self.calls[call].began) {
                 let words = format!("{holder:?} came before {id}, waiting since {since:?}");
                 self.breaks("11: order of arrival", words);
             }
         }
-        // 8, 9: a free lock reaches a live waiter within a beat.
-        let somebody_waits = waiting.iter().any(|(_, call, since)| {
+        self.check_idle(name, &holders);
+    }
+
+    /// 1: who holds a key does so with as many as it asked for.
+    fn check_company(&mut self, name: &Text, holders: &[(Text, Text)]) {
+        let asked: Vec<Sharing> = holders.iter().map(|(_, owner)| self.sharing(owner)).collect();
+        let fits = |sharing: &Sharing| match sharing.capacity() {
+            None => asked.len() == 1,
+            Some(0) => true,
+            Some(permits) => asked.len() <= permits as usize,
+        };
+        if !asked.iter().all(|sharing| fits(sharing) && *sharing == asked[0]) {
+            self.breaks(
+                "1: so many hold it as asked for",
+                format!("{name}: {holders:?} {asked:?}"),
+            );
+        }
+    }
+
+    /// 8, 9: a free lock reaches a live waiter within a beat, and so does a free share the first who waits.
+    fn check_idle(&mut self, name: &Text, holders: &[(Text, Text)]) {
+        let now = Instant::now();
+        let Some(key) = self.keys.get(name) else { return };
+        let (met_version_2, waiting) = (key.met_version_2, key.queue.clone());
+        let could_have_it = |(_, call, since): &&(Text, usize, Instant)| {
             let call = &self.calls[*call];
             call.ended.is_none() && *since < now && self.is_undisturbed(call.process, call.began)
-        });
-        let bound = if is_shared { 2 * self.beat } else { self.beat };
+        };
+        let is_idle = match holders.first() {
+            None => waiting.iter().any(|waiter| could_have_it(&waiter)),
+            Some((_, owner)) => {
+                let is_gone = |process: usize| {
+                    self.dead.get(&process).is_some_and(|died| now - *died > FORGOTTEN)
+                };
+                let first = waiting.iter().find(|(_, call, _)| !is_gone(self.calls[*call].process));
+                first.filter(could_have_it).is_some_and(|(_, call, _)| {
+                    let asked = self.calls[*call].sharing;
+                    let has_room = match asked.capacity() {
+                        None => false,
+                        Some(0) => true,
+                        Some(permits) => holders.len() < permits as usize,
+                    };
+                    has_room && asked == self.sharing(owner)
+                })
+            }
+        };
+        let bound = if met_version_2 { 2 * self.beat } else { self.beat };
         let Some(key) = self.keys.get_mut(name) else { return };
-        if holder.is_some() || !somebody_waits {
+        if !is_idle {
             key.idle = None;
         } else if now - *key.idle.get_or_insert(now) > bound {
             key.idle = None;
-            self.breaks("8, 9: a free lock is handed on", format!("{name}: {waiting:?}"));
+            let words = format!("{name}: {waiting:?}, held by {holders:?}");
+            self.breaks("8, 9: a free lock is handed on", words);
         }
     }
 }

@@ -574,7 +574,7 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
             }
             Message::Look(key) => format!("look {key}"),
             Message::Named(_) | Message::Missed => "something only a Cluster tells".into(),
-            Message::Lost(id) => format!("lost {id}"),
+            Message::Lost(Handed { id, token }) => format!("lost {}", self.tokens.name(&id, token)),
         };
         told.into_iter().map(|heard| heard.into_iter().map(&mut words).collect()).collect()
     }

@@ -295,16 +295,18 @@ impl Step<'_> {
         Acquired::Held(Some(token))
     }
 
-    /// Those who had the lock.
-    fn take_away(&mut self, key: &Text) -> Vec<Text> {
+    /// Those who had the lock. Version-2 processes are told nothing, and have no tokens.
+    fn take_away(&mut self, key: &Text) -> Vec<Handed> {
         let lock = self.locks.entry(key).lock.take();
-        let ids = lock.iter().flat_map(Lock::holders).map(|holder| holder.id.into());
-        ids.collect()
+        let holders = lock.iter().flat_map(Lock::holders);
+        let handed = holders
+            .filter_map(|holder| Some(Handed { id: holder.id.into(), token: holder.token? }));
+        handed.collect()
     }
 
-    fn tell_lost(&self, victims: Vec<Text>) {
-        for id in victims {
-            (self.tell)(&id::process_of(&id).into(), Message::Lost(id));
+    fn tell_lost(&self, victims: Vec<Handed>) {
+        for lock in victims {
+            (self.tell)(&id::process_of(&lock.id).into(), Message::Lost(lock));
         }
     }
 

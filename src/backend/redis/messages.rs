@@ -56,15 +56,19 @@ fn understand(payload: &[u8]) -> Option<Message> {
     let (kind, rest) = text.split_once(' ')?;
     match kind {
         "granted" => {
-            let mut words = rest.split(' ');
-            let (id, token, at) = (words.next()?.into(), words.next()?, words.next()?);
-            let handed = Handed { id, token: token.parse().ok()? };
-            Some(Message::Granted(handed, Duration::from_millis(at.parse().ok()?)))
+            let (lock, at) = rest.rsplit_once(' ')?;
+            Some(Message::Granted(handed(lock)?, Duration::from_millis(at.parse().ok()?)))
         }
         "look" => Some(Message::Look(rest.into())),
-        "lost" => Some(Message::Lost(rest.into())),
+        "lost" => handed(rest).map(Message::Lost),
         _ => None,
     }
+}
+
+/// An id and a token.
+fn handed(lock: &str) -> Option<Handed> {
+    let (id, token) = lock.split_once(' ')?;
+    Some(Handed { id: id.into(), token: token.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -74,11 +78,14 @@ mod tests {
     #[test]
     fn a_payload_is_understood_or_ignored() {
         let handed = Handed { id: "c1".into(), token: 1_795_445_887_480_303 };
-        let granted = Message::Granted(handed, Duration::from_millis(1_795_445_887_480));
+        let granted = Message::Granted(handed.clone(), Duration::from_millis(1_795_445_887_480));
 
         assert_eq!(understand(b"granted c1 1795445887480303 1795445887480"), Some(granted));
+        assert_eq!(understand(b"lost c1 1795445887480303"), Some(Message::Lost(handed)));
         assert_eq!(understand(b"look lock:a b"), Some(Message::Look("lock:a b".into())));
-        for nonsense in [&b""[..], b"granted", b"granted c1", b"granted c1 1 x", b"other c1 1 1"] {
+        for nonsense in
+            [&b""[..], b"granted", b"granted c1", b"granted c1 1 x", b"lost c1", b"other c1 1"]
+        {
             assert_eq!(understand(nonsense), None);
         }
     }

@@ -7,11 +7,15 @@ function steps.steal(lock, queue, id, owner, ttl)
     call('PEXPIRE', lock, ttl)
     return token or next_number()
   end
-  local victims = { holder ~= '' and holder or nil }
+  -- Version-2 processes are told nothing, and have no tokens.
+  local victims = {}
   if capacity then
-    for other in each_share(lock) do
-      if other ~= id then victims[#victims + 1] = other end
+    for other, share in each_share(lock) do
+      local _, its = read_share(share)
+      victims[other] = other ~= id and its or nil
     end
+  elseif kind == OURS then
+    victims[holder] = token
   end
   if kind ~= FREE then call('DEL', lock) end
   local answer
@@ -27,8 +31,8 @@ function steps.steal(lock, queue, id, owner, ttl)
       call('ZREM', queue, 'window', 'theirs')
     end
   end
-  for _, victim in ipairs(victims) do
-    tell(string.sub(victim, 1, 13), 'lost ' .. victim)
+  for victim, its in pairs(victims) do
+    tell(string.sub(victim, 1, 13), 'lost ' .. victim .. ' ' .. its)
   end
   return answer
 end
