@@ -1,8 +1,11 @@
 'use strict'
 
 const { parseArgs } = require('node:util')
-const { CONTENDERS, ORIGINAL } = require('./contenders/index.js')
+const { CONTENDERS, ORIGINAL, PERMITS, SHARED } = require('./contenders/index.js')
 const { WORKLOADS, GROUPS } = require('./workloads/index.js')
+
+/** Whoever takes part in anything. */
+const ALL = [...CONTENDERS, SHARED, PERMITS]
 
 const HELP = `npm run bench -- [options]
 
@@ -16,7 +19,7 @@ ${WORKLOADS.map(toLine).join('\n')}
   --seconds <n>       how long each contender is measured per size and round
   --sizes <numbers>   how much of it, some of the workload's sizes
   --only <names>      who takes part, besides ${ORIGINAL}; some of
-                      ${inLines(CONTENDERS, 4).join(',\n                      ')}
+                      ${inLines(ALL, 4).join(',\n                      ')}
   --report            measure nothing, write again what is made of bench/results/latest.json
   --save              write the results also where one of the above has made them smaller`
 
@@ -99,7 +102,7 @@ function positive(name, value) {
 function takingPart(contenders, only) {
   if (only === undefined) return contenders
   const names = only.split(',')
-  checkNames(names, CONTENDERS)
+  checkNames(names, ALL)
   return contenders.filter((name) => names.includes(name) || name === ORIGINAL)
 }
 

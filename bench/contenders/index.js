@@ -61,12 +61,17 @@ const RENEWING = [
 /** This package in a program that was written for the original. */
 const UPGRADED = 'dist-lock-upgraded'
 
+/** This package, for locks that several hold at once: next to itself alone. */
+const [SHARED, PERMITS] = ['dist-lock-shared', 'dist-lock-permits']
+
 const CONTENDERS = [OURS, UPGRADED, ORIGINAL, ...FLOORS, BARE, PROMISES, ...PEERS]
 
 module.exports = {
   CONTENDERS,
   OURS,
   UPGRADED,
+  SHARED,
+  PERMITS,
   ORIGINAL,
   FLOORS,
   BARE,

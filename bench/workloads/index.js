@@ -26,6 +26,7 @@ const WORKLOADS = [
   require('./loop.js'),
   require('./crowd.js'),
   require('./processes.js'),
+  require('./shared.js'),
   require('./idle.js'),
   require('./blocked.js'),
   require('./renewal.js'),
