@@ -464,7 +464,8 @@ declare namespace distLock {
     /**
      * For how long no lock is granted after another server took over (another primary, or one that was
      * started again), in milliseconds: that one may not know of locks that are held. Calls wait that
-     * long. Locks that are held stay so if the new server knows them.
+     * long; those that may not fail with `ERR_LOCK_UNREACHABLE`, and nobody is told that a lock is taken.
+     * Locks that are held stay so if the new server knows them.
      * As long as the longest `ttl`, it keeps this process from taking what another still believes to
      * hold, if it has noticed the change; 0 is back at work at once.
      * @default 0

@@ -58,6 +58,13 @@ pub enum Attempt {
     NoQueue,
 }
 
+impl Attempt {
+    /// Whether it says who has the lock now, rather than that it is waited for.
+    fn is_final(&self) -> bool {
+        !matches!(self, Attempt::Waits(..))
+    }
+}
+
 /// What came of an attempt to take several.
 #[derive(Debug)]
 pub enum Attempts {
@@ -109,15 +116,15 @@ impl<B: Backend> Claim<B> {
     }
 
     /// Asks once, or in a tie a few times; with `wait`, for a place in the queue. While the store settles
-    /// nothing is asked and nothing that was granted is told: somebody may hold the lock of whom the
-    /// store does not know.
+    /// nothing is asked, and no answer is told: somebody may hold the lock of whom the store does not know,
+    /// and whom it names may be one who was not told either.
     pub async fn attempt(&mut self, wait: bool) -> Result<Attempt> {
         let mut tie = Tie::default();
         loop {
             self.settled().await?;
             let sent = Moment::now();
             match self.ask(wait, sent).await? {
-                Some(Attempt::Held(_)) if self.waiting.settling().is_some() => {}
+                Some(attempt) if attempt.is_final() && self.waiting.settling().is_some() => {}
                 Some(attempt) => return Ok(attempt),
                 None => match tie.pause(Moment::now() - sent) {
                     Some(pause) => sleep(pause).await,
@@ -157,9 +164,9 @@ impl<B: Backend> Claim<B> {
             let Some(first) = claims.first() else { return Ok(Attempts::Taken(0)) };
             first.settled().await?;
             let waiting = first.waiting.clone();
-            match Self::ask_for_all(claims, &waiting).await? {
-                Attempts::Held(_) if waiting.settling().is_some() => {}
-                attempts => return Ok(attempts),
+            let attempts = Self::ask_for_all(claims, &waiting).await?;
+            if waiting.settling().is_none() {
+                return Ok(attempts);
             }
         }
     }
@@ -209,9 +216,9 @@ impl<B: Backend> Claim<B> {
                 self.state = State::Pending;
             }
             let answer = self.waiting.backend().steal(&self.key, &self.waiter).await;
-            match self.answered(answer, false, before, sent)? {
-                Some(Attempt::Held(_)) if self.waiting.settling().is_some() => {}
-                attempt => return Ok(attempt.unwrap_or(Attempt::Taken)),
+            let attempt = self.answered(answer, false, before, sent)?;
+            if self.waiting.settling().is_none() {
+                return Ok(attempt.unwrap_or(Attempt::Taken));
             }
         }
     }

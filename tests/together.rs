@@ -108,6 +108,38 @@ async fn what_was_granted_while_the_store_settles_is_not_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_store_settles_nobody_is_told_that_a_lock_is_taken() {
+    for has_queue in [true, false] {
+        let store = if has_queue { Flaky::default() } else { Flaky::classic() };
+        let locker = Arc::new(Locker::new(store.clone(), PATIENCE));
+        let ask = |timeout| {
+            let schedule = Schedule::new(MOMENT, None, timeout);
+            let locker = locker.clone();
+            let request = Acquire::new("a".into(), "".into(), TTL, schedule);
+            tokio::spawn(async move { locker.acquire(request).await })
+        };
+        // It takes the lock in the store, and is not told.
+        store.set_for("acquire", [Fate::Late(MOMENT), Fate::Late(MOMENT)]);
+        let patient = ask(None);
+        let hasty = ask(Some(Duration::ZERO));
+        let several = tokio::spawn({
+            let (store, locker) = (store.clone(), locker.clone());
+            store.set_for("all", [Fate::Late(MOMENT)]);
+            async move { all(&locker, &["a", "b"], Some(0), None).await }
+        });
+        sleep(MOMENT / 2).await;
+        // Longer than they bear it.
+        store.settle(2 * PATIENCE);
+
+        for refused in [hasty.await.unwrap().map(drop), several.await.unwrap().map(drop)] {
+            assert!(matches!(refused, Err(Error::Unreachable(_))), "{refused:?}");
+        }
+        assert!(patient.await.unwrap().unwrap().is_some());
+        assert_eq!(ask(Some(Duration::ZERO)).await.unwrap(), Ok(None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_is_stolen_while_the_store_settles_is_not_told_either() {
     let memory = Arc::<Memory>::default();
     let (store, locker) = process_on(&memory);
