@@ -4,11 +4,14 @@
 mod support;
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dist_lock::Backend;
-use dist_lock::backend::memory::Client;
-use dist_lock::backend::{Acquired, Beat, CLAIM, Handed, Held, Messages, Released, Text};
+use dist_lock::backend::memory::{Client, Memory};
+use dist_lock::backend::{
+    Acquired, Beat, CLAIM, Handed, Held, Messages, Redis, Released, Sharing, Text, Waiter,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::server::Server;
@@ -328,4 +331,41 @@ async fn a_barge_window_is_a_quarter_longer_than_the_delay_and_nobody_in_the_que
 
     assert_eq!(during.held, Held::Window);
     assert!(matches!(after.held, Held::Ours(Handed { id, .. }) if *id == *"e"));
+}
+
+/// For how long `key` is held once it was extended and then asked for again, in each way there is.
+async fn left_of_what_was_asked_for_again(store: &impl Backend) -> Vec<u64> {
+    let mut left = Vec::new();
+    for (way, sharing) in
+        [Sharing::Exclusive, Sharing::Shared, Sharing::Exclusive, Sharing::Exclusive]
+            .into_iter()
+            .enumerate()
+    {
+        let (key, asks) =
+            (Text::from(format!("again-{way}")), Waiter { sharing, ..waiter("a", TTL) });
+        let wanted = [(key.clone(), asks.clone())];
+        store.acquire(&key, &asks, false).await.unwrap();
+        for milliseconds in [3 * TTL, TTL / 3].map(|ttl| ttl.as_millis() as f64) {
+            store.extend(&key, &asks.id, milliseconds).await.unwrap();
+            match way {
+                2 => drop(store.steal(&key, &asks).await.unwrap()),
+                3 => drop(store.acquire_all(&wanted).await.unwrap()),
+                _ => drop(store.acquire(&key, &asks, false).await.unwrap()),
+            }
+            let holder = store.read(&key).await.unwrap().unwrap();
+            left.push((holder.left.unwrap().as_secs_f64() / TTL.as_secs_f64()).round() as u64);
+        }
+    }
+    left
+}
+
+#[tokio::test]
+async fn an_acquire_that_comes_behind_an_extension_makes_no_lock_shorter() {
+    let server = Server::start();
+    let (redis, memory) =
+        (Redis::new(server.settings()).unwrap(), Arc::<Memory>::default().client());
+
+    let expected = [3, 1].repeat(4);
+    assert_eq!(left_of_what_was_asked_for_again(&memory).await, expected);
+    assert_eq!(left_of_what_was_asked_for_again(&redis).await, expected);
 }

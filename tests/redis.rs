@@ -112,18 +112,37 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     );
 }
 
+/// A user who may do no more than that.
+fn user(server: &Server, rules: &[&str]) -> Redis {
+    server.ask::<()>(&[&["ACL", "SETUSER", "ada", "reset", "on", ">secret"], rules].concat());
+    let login = Login { username: Some("ada".into()), password: "secret".into() };
+    let credentials = Credentials::Fixed(login);
+    Redis::new(dist_lock::backend::redis::Settings { credentials, ..server.settings() }).unwrap()
+}
+
+#[tokio::test]
+async fn without_a_queue_an_acquire_behind_an_extension_shortens_nothing_either() {
+    let server = Server::start();
+    let of_version_2 = ["~*", "+eval", "+evalsha", "+exists", "+hmset", "+hget", "+pexpire"];
+    for (may_look, expected) in [(true, 90), (false, 30)] {
+        let looks = if may_look { "+pttl" } else { "-pttl" };
+        let redis = user(&server, &[&of_version_2[..], &[looks]].concat());
+        let (key, asks) = (Text::from(looks), waiter("c1", TTL));
+        assert_eq!(redis.acquire(&key, &asks, false).await, Ok(Acquired::Held(None)));
+        assert_eq!(redis.extend(&key, &asks.id, 90_000.0).await, Ok(Released::Yes));
+
+        assert_eq!(redis.acquire(&key, &asks, false).await, Ok(Acquired::Held(None)));
+
+        let left: f64 = server.ask(&["PTTL", looks]);
+        assert_eq!((left / 1000.0).round(), f64::from(expected));
+    }
+}
+
 #[tokio::test]
 async fn a_user_who_may_only_look_can_look() {
     let server = Server::start();
-    let rules = ["on", ">secret", "~lock:*", "+hmget"];
-    server.ask::<()>(&[&["ACL", "SETUSER", "reader"][..], &rules[..]].concat());
+    let redis = user(&server, &["~lock:*", "+hmget"]);
     server.ask::<u64>(&["HSET", "lock:a", "id", "c1", "owner", "ann"]);
-    let login = Login { username: Some("reader".into()), password: "secret".into() };
-    let settings = dist_lock::backend::redis::Settings {
-        credentials: Credentials::Fixed(login),
-        ..server.settings()
-    };
-    let redis = Redis::new(settings).unwrap();
 
     let [alone, other] = ["lock:a", "lock:b"].map(Text::from);
     let together = futures_util::future::join(redis.read(&alone), redis.read(&other)).await;

@@ -53,6 +53,11 @@ local function finish(answers)
   return answers
 end
 
+-- Renew our lock, if it does not last longer: a repeated acquire may come behind an extension.
+local function renew(lock, ttl)
+  if call('PTTL', lock) < tonumber(ttl) then call('PEXPIRE', lock, ttl) end
+end
+
 local function take(lock, id, owner, ttl, token)
   token = token or next_number()
   call('HSET', lock, 'id', id, 'owner', owner, 'fence', token)

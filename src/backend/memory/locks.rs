@@ -213,15 +213,20 @@ impl Lock {
     pub fn write_share(&mut self, waiter: &Waiter, token: Token, ttl: Duration) {
         let ends = after(ttl);
         self.token = self.token.max(Some(token));
-        if is_earlier(self.ends, ends) {
-            self.ends = ends;
-        }
+        self.last(ends);
         let Some(shares) = &mut self.shares else { return };
         if shares.by_id.is_empty() || is_earlier(ends, shares.earliest) {
             shares.earliest = ends;
         }
         let share = Share { ends, token, owner: waiter.owner.clone() };
         shares.by_id.insert(waiter.id.clone(), share);
+    }
+
+    /// Ends no earlier than `ends`.
+    pub fn last(&mut self, ends: Option<Instant>) {
+        if is_earlier(self.ends, ends) {
+            self.ends = ends;
+        }
     }
 
     /// Ends a share.

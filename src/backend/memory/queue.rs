@@ -95,7 +95,11 @@ impl Step<'_> {
         for (key, waiter) in wanted {
             let slot = &mut self.locks.entry(key).lock;
             let queued = slot.as_ref().and_then(|lock| lock.queued);
-            *slot = Some(Lock::held_by(waiter, token, queued, waiter.ttl));
+            let mut taken = Lock::held_by(waiter, token, queued, waiter.ttl);
+            if let Some(ours) = slot {
+                taken.last(ours.ends);
+            }
+            *slot = Some(taken);
         }
         AcquiredAll::Held(token)
     }
@@ -261,20 +265,24 @@ impl Step<'_> {
         listing
     }
 
-    /// The same once more: a repeated call, a lost reply or message.
+    /// The same once more: a repeated call, a lost reply or message. It may come behind an extension, and
+    /// makes nothing shorter.
     fn renew(&mut self, key: &Text, waiter: &Waiter) -> Option<Acquired> {
         let lock = self.locks.entry(key).lock.as_mut()?;
         if !has(lock, &waiter.id) {
             return None;
         }
+        let ends = after(waiter.ttl);
         let share = lock.shares.as_ref().and_then(|shares| shares.of(&waiter.id));
-        let token = match share.map(|share| share.token) {
-            Some(token) => {
-                lock.write_share(waiter, token, waiter.ttl);
+        let token = match share.map(|share| (share.token, is_earlier(share.ends, ends))) {
+            Some((token, ends_sooner)) => {
+                if ends_sooner {
+                    lock.write_share(waiter, token, waiter.ttl);
+                }
                 Some(token)
             }
             None => {
-                lock.ends = after(waiter.ttl);
+                lock.last(ends);
                 lock.token
             }
         };

@@ -1,4 +1,5 @@
--- Take the lock if it is free; if its holder is us already, renew it (a repeated call, a lost reply).
+-- Take the lock if it is free; if its holder is us already, renew it unless it lasts longer (a repeated
+-- call, a lost reply).
 -- returns 1 ours | -1 taken, also by a key of another type, and there is no queue | an error
 local function acquire(key, id, owner, ttl)
   local taken = redis.pcall('EXISTS', key)
@@ -11,6 +12,9 @@ local function acquire(key, id, owner, ttl)
     return expires
   end
   if taken ~= 1 then return taken end
-  if redis.pcall('HGET', key, 'id') == id then return redis.pcall('PEXPIRE', key, ttl) end
-  return -1
+  if redis.pcall('HGET', key, 'id') ~= id then return -1 end
+  local left = redis.pcall('PTTL', key)
+  -- Who may not look at the time sets it.
+  if type(left) == 'number' and left >= tonumber(ttl) then return 1 end
+  return redis.pcall('PEXPIRE', key, ttl)
 end

@@ -5,15 +5,15 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
   local ttl, asked = parse(terms)
   local kind, holder, token, queued, capacity = look(lock)
   if holder == id then
-    call('PEXPIRE', lock, ttl)
+    renew(lock, ttl)
     return token or next_number()
   end
   local room
   if capacity then
     local share = share_of(lock, id)
     if share then
-      local _, its = read_share(share)
-      write_share(lock, id, owner, ttl, its)
+      local over, its = read_share(share)
+      if now() + ttl > tonumber(over) then write_share(lock, id, owner, ttl, its) end
       return its
     end
     if asked then must_agree(asked, capacity) end

@@ -14,7 +14,10 @@ function steps.all(values, at)
   end
   local token = next_number()
   for number = 1, most do
-    local taken = take(KEYS[2 * number], values[at + 1 + number], owner, ttl, token)
+    local lock = KEYS[2 * number]
+    -- One that is ours may last longer.
+    local left = call('PTTL', lock)
+    local taken = take(lock, values[at + 1 + number], owner, left > tonumber(ttl) and left or ttl, token)
     if taken ~= token then return taken end
   end
   return token

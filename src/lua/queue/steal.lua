@@ -4,7 +4,7 @@
 function steps.steal(lock, queue, id, owner, ttl)
   local kind, holder, token, queued, capacity = look(lock)
   if id ~= '' and holder == id then
-    call('PEXPIRE', lock, ttl)
+    renew(lock, ttl)
     return token or next_number()
   end
   -- Version-2 processes are told nothing, and have no tokens.
