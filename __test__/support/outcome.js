@@ -95,4 +95,4 @@ async function eventually(check, what, within = 5000) {
   }
 }
 
-module.exports = { CALLS, NOISE, failure, assertLockError, eventually }
+module.exports = { called, CALLS, NOISE, failure, assertLockError, eventually }
