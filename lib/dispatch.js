@@ -42,7 +42,7 @@ function start(call) {
 function carryOut(call, locker) {
   const number = engine.begin(call)
   call.submit(number, locker)
-  watch()
+  watch(call)
   return number
 }
 

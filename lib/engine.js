@@ -48,6 +48,9 @@ function begin(call) {
   return number
 }
 
+/** Whether any call waits for its completion. */
+const isWaiting = () => calls.length > unused.length
+
 /** Ends a call early: it completes, a little later, with `reason` as its error. */
 function cancel(number, reason) {
   const call = calls[number]
@@ -283,6 +286,7 @@ module.exports = {
   drop,
   forget,
   held,
+  isWaiting,
   links,
   open,
   outbox,

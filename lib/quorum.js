@@ -64,6 +64,10 @@ class QuorumSource {
     )
   }
 
+  get canClose() {
+    return this.#members.some((member) => member.canClose)
+  }
+
   /** Whether the program closed so many of its clients that the others are no majority. */
   closed() {
     const open = this.#members.filter((member) => !member.closed())

@@ -94,6 +94,11 @@ class FixedSource {
     return this.#prefix
   }
 
+  /** There is no client to be closed. */
+  get canClose() {
+    return false
+  }
+
   closed() {
     return false
   }
@@ -137,6 +142,10 @@ class ClientSource {
   /** The client's own key prefix, which is not part of `lock.key`; '' when it has none. */
   prefix() {
     return this.#row.prefix(this.#client)
+  }
+
+  get canClose() {
+    return true
   }
 
   /** Whether the program closed its client for good; connecting and reconnecting are open. */

@@ -7,7 +7,7 @@ const { closeLockers } = require('./lockers.js')
 /**
  * The program closes its client: then its connection of ours closes too, and its calls end. Not
  * every client says so in every case, so while there are calls this also looks now and then. It
- * keeps no process alive.
+ * keeps no process alive, and where no client can be closed it looks after direct links only.
  */
 
 /** Milliseconds between two looks. */
@@ -16,25 +16,42 @@ const INTERVAL = 25
 const GRACE = 40
 
 let timer
+/** Sources whose clients may be closed, and whose calls may wait; and the one that a call came from last. */
+const watched = new Set()
+let last
 
-/** Makes sure that somebody looks after the calls that wait. */
-function watch() {
+/**
+ * Makes sure that somebody looks after a call.
+ *
+ * @param {import('./calls.js').Call} call
+ */
+function watch(call) {
+  const { source } = call.manager
+  if (source !== last && source.canClose) {
+    last = source
+    watched.add(source)
+  }
   timer ??= setInterval(look, INTERVAL).unref()
 }
 
 function look() {
-  let waiting = engine.links.look()
-  const isClosed = new Map()
-  for (const [number, call] of engine.calls.entries()) {
-    if (call === undefined) continue
-    waiting = true
-    const { source } = call.manager
-    if (!isClosed.has(source)) isClosed.set(source, source.closed())
-    if (isClosed.get(source) && !call.isCancelled) end(number, call)
+  const isUnderWay = engine.links.look()
+  if (!engine.isWaiting()) {
+    watched.clear()
+    last = undefined
   }
-  if (waiting) return
+  for (const source of watched) {
+    if (source.closed()) endCallsOf(source)
+  }
+  if (isUnderWay || watched.size > 0) return
   clearInterval(timer)
   timer = undefined
+}
+
+function endCallsOf(source) {
+  for (const [number, call] of engine.calls.entries()) {
+    if (call?.manager.source === source && !call.isCancelled) end(number, call)
+  }
 }
 
 /** A waiter ends at once; the last release of a program that quits is let through. */
