@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3 and §10: functions that give credentials.
+// Functions that give credentials.
 
 const assert = require('node:assert/strict')
 const { test, before, after } = require('node:test')

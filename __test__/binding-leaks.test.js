@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §7: what nobody holds any more is gone: connections, memory, listeners.
+// What nobody holds any more is gone: connections, memory, listeners.
 
 const assert = require('node:assert/strict')
 const { test, before, after } = require('node:test')

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §7 and §10: what a process with managers costs, shares and waits for.
+// What a process with managers costs, shares and waits for.
 
 const assert = require('node:assert/strict')
 const { test, before, after } = require('node:test')
@@ -105,6 +105,33 @@ test('a call that waits keeps the process alive until it ends', async (t) => {
   const { code, said } = await child
   assert.equal(code, 0)
   assert.deepEqual(said.at(-1), ['acquired', true])
+})
+
+test('a thread whose callers wait for a lock is not woken until one has it', async (t) => {
+  await redis.command('HSET', 'lock:woken', 'id', 'another', 'owner', '')
+  const child = runChild(t, { url: redis.url }, async ({ distLock, say, until, url }) => {
+    let begun = 0
+    let ended = 0
+    const { setInterval: begin, clearInterval: end } = globalThis
+    globalThis.setInterval = (...all) => ((begun += 1), begin(...all))
+    globalThis.clearInterval = (...all) => ((ended += 1), end(...all))
+    const locks = distLock(url)
+    const waiting = Array.from({ length: 3 }, () => locks.acquire('woken').then((l) => l.release()))
+    await locks.getAcquiredLock('woken')
+
+    await until(() => begun > 0 && ended === begun)
+
+    say('waits')
+    await Promise.all(waiting)
+    say('acquired')
+  })
+  await child.heard('waits')
+
+  await redis.command('DEL', 'lock:woken')
+
+  const { code, said } = await child
+  assert.equal(code, 0)
+  assert.deepEqual(said, [['waits'], ['acquired']])
 })
 
 test('a call that waits for a server that is down keeps the process alive until it ends', async (t) => {

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3: `locks.close()` ends a manager, and `await using` does it at the end of a block.
+// `locks.close()` ends a manager, and `await using` does it at the end of a block.
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

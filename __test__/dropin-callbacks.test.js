@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Callbacks", without what they throw: see dropin-throwing.test.js.
+// The callbacks of version 2; what they throw: dropin-throwing.test.js.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, seen } = require('./support/both.js')

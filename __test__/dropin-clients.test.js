@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Clients": what version 2 had from its client. All of them: clients-*.test.js.
+// What version 2 had from its client. All of them: clients-*.test.js.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, tell } = require('./support/both.js')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Lifetime": calls after and while the program closes its client.
+// Calls after and while the program closes its client.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, seen } = require('./support/both.js')

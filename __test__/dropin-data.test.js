@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "In Redis": what lies under a key, and the names of keys.
+// What lies under a key, and the names of keys.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, seen } = require('./support/both.js')

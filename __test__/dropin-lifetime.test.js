@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Lifetime": how long a process lives, and what it still does at its end.
+// How long a process lives, and what it still does at its end.
 
 const assert = require('node:assert/strict')
 const { test, after, before, beforeEach } = require('node:test')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Locks".
+// What a lock of version 2 is.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, ID } = require('./support/both.js')

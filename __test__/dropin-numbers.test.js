@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Numbers".
+// How version 2 took numbers.
 
 const assert = require('node:assert/strict')
 const { setTimeout: sleep } = require('node:timers/promises')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Options".
+// The options of version 2, as it took them.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, tell } = require('./support/both.js')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Order".
+// In which order version 2 called back.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, seen } = require('./support/both.js')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "In Redis": users with few rights.
+// Version 2's commands for users with few rights.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions } = require('./support/both.js')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Rolling deploys": old and new processes on one lock.
+// Rolling deploys: old and new processes on one lock.
 
 const assert = require('node:assert/strict')
 const { setTimeout: sleep } = require('node:timers/promises')

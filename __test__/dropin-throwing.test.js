@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Callbacks": what they throw.
+// What the callbacks of version 2 throw.
 
 const assert = require('node:assert/strict')
 const { test, before, after } = require('node:test')

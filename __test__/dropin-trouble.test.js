@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "In Redis": what it survives.
+// What of version 2's data in Redis survives trouble.
 
 const assert = require('node:assert/strict')
 const { ask, bothVersions, seen, tell } = require('./support/both.js')

@@ -1,6 +1,6 @@
 'use strict'
 
-// drop-in.md, "Validation".
+// What version 2 checked, and what it said.
 
 const assert = require('node:assert/strict')
 const { inspect } = require('node:util')

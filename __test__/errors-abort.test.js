@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3 and promise 12: an abort ends an acquire at once, and nothing is left of it.
+// Promise 12 of docs/promises.md: an abort ends an acquire at once, and nothing is left of it.
 
 const assert = require('node:assert/strict')
 const { getEventListeners, once, setMaxListeners } = require('node:events')

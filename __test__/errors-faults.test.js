@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3 and §7: what each call says to each way in which Redis can fail, by when it says
+// What each call says to each way in which Redis can fail, by when it says
 // so, and that nobody has to do anything once the failure is over.
 
 const assert = require('node:assert/strict')

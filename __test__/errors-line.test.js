@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3: callers that wait for one resource are told the truth, whoever of them asks:
+// Callers that wait for one resource are told the truth, whoever of them asks:
 // being taken is an answer, never an error; an error is never turned into `false`.
 
 const assert = require('node:assert/strict')

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §7: an outage costs neither the processor nor the network much, however many wait.
+// An outage costs neither the processor nor the network much, however many wait.
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3: Redis says no, ERR_LOCK_REDIS, with `redisCode`; and yes again once the reason is gone.
+// Redis says no, ERR_LOCK_REDIS, with `redisCode`; and yes again once the reason is gone.
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

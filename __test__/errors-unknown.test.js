@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §6, "Unknown outcomes", and promises 5 and 12: a call whose reply was lost is safe to
+// Promises 5 and 12 of docs/promises.md: a call whose reply was lost is safe to
 // retry, and one that failed has locked nobody out.
 
 const assert = require('node:assert/strict')

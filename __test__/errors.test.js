@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §3, "Errors": what a LockError is and what it never tells.
+// What a LockError is and what it never tells.
 
 const assert = require('node:assert/strict')
 const { test, before, after } = require('node:test')

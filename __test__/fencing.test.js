@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §4 and promise 4: each new holder's token is larger than all before it, while the
+// Promise 4 of docs/promises.md: each new holder's token is larger than all before it, while the
 // data of Redis or its clock survives.
 
 const assert = require('node:assert/strict')

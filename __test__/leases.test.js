@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §6 and promises 2 and 6: what a holder may believe, and for how long.
+// Promises 2 and 6 of docs/promises.md: what a holder may believe, and for how long.
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

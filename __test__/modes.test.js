@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §4, "Old servers", and §5, "Pub/sub refused": where there can be no queue, a manager
+// Where there can be no queue, a manager
 // works as version 2 did, and says so.
 
 const assert = require('node:assert/strict')

@@ -1,6 +1,6 @@
 'use strict'
 
-// How each outcome of a call reaches a promise and a callback: the table in design.md §3.
+// How each outcome of a call reaches a promise and a callback.
 
 const assert = require('node:assert/strict')
 const { after, before, beforeEach, test } = require('node:test')

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §5 and promises 8 to 12: who waits is handed the lock in order of arrival, whatever
+// Promises 8 to 12 of docs/promises.md: who waits is handed the lock in order of arrival, whatever
 // becomes of others who wait, of messages and of the server.
 
 const assert = require('node:assert/strict')

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §6 and promise 13: what `autoExtend` renews, until when, and what that costs.
+// Promise 13 of docs/promises.md: what `autoExtend` renews, until when, and what that costs.
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §9: `memory:` is one store for all threads of a process, by name.
+// `memory:` is one store for all threads of a process, by name.
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')

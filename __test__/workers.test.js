@@ -1,6 +1,6 @@
 'use strict'
 
-// design.md §8 promises 8 and 12, §10: many threads on one core; a thread may end at any moment.
+// Promises 8 and 12 of docs/promises.md: many threads on one core; a thread may end at any moment.
 
 const assert = require('node:assert/strict')
 const { test, before, after } = require('node:test')
