@@ -130,6 +130,23 @@ for (const [store, open] of Object.entries(STORES)) {
       assert.deepEqual(told.slice(8), ['4 begins', '4 ends', '5 begins', '5 ends'])
     })
 
+    test('the first requests of a program are served in their order, also over names', async () => {
+      // Settings of its own make a connection of its own.
+      const locks = open({ connectTimeout: 9000 + ++number })
+      const granted = []
+      const ask = (name, mode) =>
+        locks.request(name, { mode }, () => void granted.push(name + mode))
+
+      await Promise.all([
+        ...[ask('a', 'shared'), ask('a', 'shared'), ask('a', 'exclusive')],
+        ...[ask('a', 'shared'), ask('b', 'exclusive'), ask('a', 'exclusive')],
+      ])
+
+      const ofA = granted.filter((name) => name.startsWith('a'))
+      assert.deepEqual(ofA, ['ashared', 'ashared', 'aexclusive', 'ashared', 'aexclusive'])
+      assert.deepEqual(granted.slice(0, 3), ['ashared', 'ashared', 'bexclusive'])
+    })
+
     test('once a request has resolved the next are held, all that share it together', async () => {
       const locks = open()
       const first = await hold(locks, 'a')

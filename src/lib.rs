@@ -10,7 +10,7 @@
 //! * [`locker`]: one call's life: try, wait, give up; release, extend, read
 //!   * [`renewal`]: keeps leases alive, and says when one is over
 //!   * `waiting_acquire`: an acquire that has to wait, in the queue or by polling
-//!   * [`early`]: callers who must not be overtaken
+//!   * `order`: who must not be overtaken; [`early`]: callers who have no place in the queue yet
 //!   * [`polling`]: waiting without a queue; [`line`](mod@line): its callers, in order of arrival
 //!   * [`claim`]: the attempts of one acquire; undoes what nobody took; [`tie`]: callers who prevent
 //!     one another
@@ -44,6 +44,7 @@ pub mod lease;
 pub mod line;
 pub mod locker;
 pub mod notice;
+mod order;
 mod pace;
 pub mod patience;
 pub mod polling;

@@ -116,6 +116,14 @@ impl<B: Backend> Locker<B> {
     /// Dropping the future gives up: the place in the queue is left, and an attempt that is under
     /// way is undone in the background.
     pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
+        match request.sharing == Sharing::Exclusive || request.schedule.waits() {
+            true => self.take(request).await,
+            false => Box::pin(self.share_at_once(request)).await,
+        }
+    }
+
+    /// [`acquire`](Self::acquire), whoever came before.
+    pub(crate) async fn take(&self, request: Acquire) -> Result<Option<Lock>> {
         let Acquire { key, owner, ttl, schedule, renewal, group, sharing, steal } = request;
         let id = id::unique(self.backend().process(), group);
         let waiter = Waiter { id, owner, ttl, sharing };
@@ -310,18 +318,6 @@ impl<B: Backend> Locker<B> {
         self.waiting_task.get_or_init(|| Task::start(self.waiting.clone().run()));
     }
 
-    /// Whether others of this process came before and have no place in the queue yet.
-    pub(crate) fn must_line_up(&self, key: &Text) -> bool {
-        self.polling.has_line(key) || (self.waiting.is_subscribed() && self.early.any())
-    }
-
-    /// Whether a share could be had although somebody of this process came before, who has no place in
-    /// the queue yet because messages do not reach us.
-    pub(crate) fn may_overtake(&self, claim: &Claim<B>, schedule: &Schedule) -> bool {
-        let shares = claim.waiter().sharing != Sharing::Exclusive;
-        shares && schedule.waits() && !self.waiting.is_subscribed()
-    }
-
     /// Asks once, for a place in the queue if the call waits and messages reach us.
     pub(crate) async fn attempt(
         &self,
@@ -329,7 +325,8 @@ impl<B: Backend> Locker<B> {
         schedule: &Schedule,
     ) -> Result<Attempt> {
         let wait = schedule.waits() && self.waiting.is_subscribed();
-        claim.watch_out((schedule.waits() && !wait).then(|| self.early.begin()));
+        let sharing = claim.waiter().sharing;
+        claim.watch_out((schedule.waits() && !wait).then(|| self.early.begin(sharing)));
         let attempt = claim.attempt(wait).await?;
         let is_polling = matches!(attempt, Attempt::NoQueue);
         if self.polls.load(Ordering::Relaxed) != is_polling {

@@ -5,12 +5,12 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dist_lock::backend::{CLAIM, Memory, Sharing, Text};
+use dist_lock::backend::{CLAIM, Memory, Mode, Sharing, Text};
 use dist_lock::holds::{Renewal, State};
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Error, Lock, Locker, Result};
 use support::flaky::{Fate, Flaky};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(30);
@@ -67,6 +67,11 @@ impl Process {
     /// Whether it gets a lock without waiting.
     async fn gets(&self, sharing: Sharing) -> bool {
         self.asks(sharing, TTL, Some(Duration::ZERO)).await.unwrap().unwrap().is_some()
+    }
+
+    /// Waits until messages reach it.
+    async fn listens(&self) {
+        assert!(matches!(self.locker.mode().await, Ok(Mode::Queue)));
     }
 
     async fn release(&self, id: &Text) -> bool {
@@ -141,6 +146,24 @@ async fn a_reader_does_not_pass_a_writer_who_waits() {
     second.release(&writer).await;
 
     assert_eq!(wait_of([late]).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_that_does_not_wait_passes_nobody_who_asked_before_messages_reached_the_process() {
+    let [first, second] = processes();
+    let reader = first.holds(SHARED).await;
+    second.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
+    let writer = second.asks(EXCLUSIVE, TTL, None);
+    yield_now().await;
+    let schedule = Schedule::new(DELAY, Some(0), None);
+    let request = Acquire::new(KEY.into(), "".into(), TTL, schedule);
+
+    let share = second.asks_for(Acquire { sharing: SHARED, ..request }).await.unwrap();
+
+    assert_eq!(share, Ok(None));
+    assert!(!writer.is_finished());
+    first.release(&reader).await;
+    id_of(writer).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,6 +331,7 @@ async fn hundreds_who_died_in_the_queue_cost_the_others_no_beat_each() {
 #[tokio::test(start_paused = true)]
 async fn shares_that_were_granted_by_lost_messages_are_all_known_within_a_beat() {
     let [first, second] = processes();
+    second.listens().await;
     let writer = first.holds(EXCLUSIVE).await;
     let readers: Vec<_> = (0..40).map(|_| second.asks(SHARED, TTL, None)).collect();
     sleep(2 * BEAT).await;
@@ -403,6 +427,7 @@ async fn a_claim_that_nobody_takes_goes_to_the_next_after_two_seconds() {
 async fn a_lock_that_is_stolen_is_lost_to_all_who_shared_it_at_once() {
     let [first, second, thief] = processes();
     let readers = [first.holds(SHARED).await, second.holds(SHARED).await];
+    second.locker.watch(&readers[1], Box::new(|_| {}));
     let waiter = first.queues(EXCLUSIVE).await;
 
     let stolen = id_of(thief.steals()).await;
@@ -418,9 +443,7 @@ async fn a_lock_that_is_stolen_is_lost_to_all_who_shared_it_at_once() {
 #[tokio::test(start_paused = true)]
 async fn who_hears_that_its_lock_was_stolen_before_it_hears_that_it_had_it_does_not_believe_it() {
     let [first, thief] = processes();
-    // It listens to messages.
-    let before = first.holds(SHARED).await;
-    first.release(&before).await;
+    first.listens().await;
     first.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
     let acquiring = first.asks(EXCLUSIVE, TTL, None);
     sleep(milliseconds(10)).await;
