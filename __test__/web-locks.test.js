@@ -226,6 +226,17 @@ for (const [store, open] of Object.entries(STORES)) {
       assert.deepEqual(told, ['exclusive', 'shared'])
     })
 
+    test('a lock that is stolen in the tick in which it is requested fails, even if the callback is done', async () => {
+      const locks = open()
+      for (let round = 0; round < 20; round++) {
+        const victim = locks.request('a', () => 'done')
+        const steal = locks.request('a', { steal: true }, () => 'stolen')
+
+        await assert.rejects(victim, isAbort)
+        assert.equal(await steal, 'stolen')
+      }
+    })
+
     test('an abort ends the wait at once, with its reason', async () => {
       const locks = open()
       const first = await hold(locks, 'a')

@@ -157,9 +157,10 @@ impl Holds {
                 hold.on_end.push(on_end);
                 self.plan(agenda, id, hold);
             }
-            _ => {
+            lost => {
+                let is_over = lost.is_none_or(|hold| hold.is_over());
                 drop(table);
-                on_end(End::Over);
+                on_end(if is_over { End::Over } else { End::Taken });
             }
         }
     }
@@ -172,6 +173,11 @@ impl Holds {
     /// The keys and ids of all locks whose holders believe in them.
     pub fn believed(&self) -> Vec<(Text, Text)> {
         self.open(|hold| !hold.is_over())
+    }
+
+    /// The keys and ids of the locks whose end somebody waits to hear of.
+    pub fn watched(&self) -> Vec<(Text, Text)> {
+        self.open(|hold| !hold.on_end.is_empty())
     }
 
     fn open(&self, is_meant: impl Fn(&Hold) -> bool) -> Vec<(Text, Text)> {

@@ -1,7 +1,8 @@
 //! Keeps leases alive, and says when one is over: one task for all locks of a [`crate::Locker`]. Where
-//! another server took over it asks for each lock whether it is known there.
+//! another server took over it asks for each lock whether it is known there; and where messages may have been
+//! missed, for each whose end somebody waits to hear of.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,19 +47,18 @@ pub async fn run<B: Backend>(holds: Arc<Holds>, waiting: Arc<Waiting<B>>) {
             told.push(Together { number, renewals: renewals.collect() }.some_answered());
         }
         while looks.len() < MOST_LOOKS
-            && let Some((key, id)) = doubted.pop_front()
+            && let Some(doubt) = doubted.pop_front()
         {
-            looks.push(is_known(&holds, &waiting, key, id));
+            looks.push(unknown(&holds, &waiting, doubt));
         }
         let look = holds.next_due().map(|next| next.left().min(LOOK));
         let room = pace.next_room().map(|room| room - Instant::now());
         select! {
             () = pause([look, room].into_iter().flatten().min()) => {}
             () = holds.changed() => {}
-            () = waiting.backend().moved() => doubted.extend(holds.believed()),
-            Some((id, is_known)) = looks.next() => if !is_known {
-                holds.forgotten(&id);
-            },
+            () = waiting.backend().moved() => doubted.extend(by_key(holds.believed())),
+            () = waiting.missed.notified() => doubted.extend(by_key(holds.watched())),
+            Some(unknown) = looks.next() => unknown.iter().for_each(|id| holds.forgotten(id)),
             Some(together) = told.next() => {
                 pace.answered(together.number, together.renewals.len());
                 if !together.renewals.is_empty() {
@@ -103,30 +103,42 @@ async fn renew<B: Backend>(holds: &Holds, waiting: &Arc<Waiting<B>>, due: Due) {
     }
 }
 
-async fn holds_now<B: Backend>(backend: &B, key: &Text, id: &Text) -> Result<bool> {
-    let Some(holder) = backend.read(key).await? else { return Ok(false) };
-    if holder.sharing == Sharing::Exclusive || *holder.id == **id {
-        return Ok(*holder.id == **id);
-    }
-    // One of several was named.
-    let listed = backend.list(std::slice::from_ref(key)).await?;
-    Ok(listed.iter().flat_map(|listing| &listing.holders).any(|holder| *holder.id == **id))
+/// The ids of each key: they are asked for together, since many may share it.
+fn by_key(locks: Vec<(Text, Text)>) -> impl Iterator<Item = (Text, Vec<Text>)> {
+    let mut ids = HashMap::<Text, Vec<Text>>::new();
+    locks.into_iter().for_each(|(key, id)| ids.entry(key).or_default().push(id));
+    ids.into_iter()
 }
 
-/// Whether the store knows a lock, or is not asked any more.
-async fn is_known<B: Backend>(
+/// The ids that the store does not know as holders of their key; none, if they are over before it says so.
+async fn unknown<B: Backend>(
     holds: &Holds,
     waiting: &Waiting<B>,
-    key: Text,
-    id: Text,
-) -> (Text, bool) {
-    while !holds.remaining(&id).is_zero() {
-        match holds_now(waiting.backend(), &key, &id).await {
-            Ok(is_known) => return (id, is_known),
+    (key, mut ids): (Text, Vec<Text>),
+) -> Vec<Text> {
+    while ids.iter().any(|id| !holds.remaining(id).is_zero()) {
+        match holders(waiting.backend(), &key).await {
+            Ok(known) => {
+                ids.retain(|id| !known.contains(&**id));
+                return ids;
+            }
             Err(_) => sleep(BETWEEN_LOOKS).await,
         }
     }
-    (id, true)
+    Vec::new()
+}
+
+/// The ids of all who hold a key.
+async fn holders<B: Backend>(backend: &B, key: &Text) -> Result<HashSet<String>> {
+    let holders = match backend.read(key).await? {
+        // One of several was named.
+        Some(holder) if holder.sharing != Sharing::Exclusive => {
+            let listed = backend.list(std::slice::from_ref(key)).await?;
+            listed.into_iter().flat_map(|listing| listing.holders).collect()
+        }
+        one => Vec::from_iter(one),
+    };
+    Ok(holders.into_iter().map(|holder| holder.id).collect())
 }
 
 fn give_back<B: Backend>(waiting: &Arc<Waiting<B>>, Due { id, key, ttl, .. }: Due) {

@@ -38,6 +38,8 @@ pub struct Waiting<B: Backend> {
     subscription: Subscription,
     /// Something is due earlier than before.
     changed: Notify,
+    /// Messages may have been missed: until now, or for a while, none reached this process.
+    pub missed: Notify,
     trouble: Mutex<Option<Trouble>>,
     /// The store's clock, as it was read last.
     clock: Mutex<Option<Reading>>,
@@ -53,6 +55,7 @@ impl<B: Backend> Waiting<B> {
             waiters: Mutex::default(),
             subscription: Subscription::default(),
             changed: Notify::new(),
+            missed: Notify::new(),
             trouble: Mutex::default(),
             clock: Mutex::default(),
         }
@@ -212,6 +215,7 @@ impl<B: Backend> Waiting<B> {
                         self.subscription.set(State::Ready);
                         // What was told meanwhile is lost.
                         self.waiters().all_due();
+                        self.missed.notify_one();
                     }
                     Err(error) if error.is_transient() => {
                         self.subscription.set(State::Wanted(Some(error)));
@@ -253,7 +257,10 @@ impl<B: Backend> Waiting<B> {
             }
             Message::Named(id) => waiters.named(&id),
             Message::Look(key) => waiters.due_now(&key),
-            Message::Missed => waiters.all_due(),
+            Message::Missed => {
+                waiters.all_due();
+                self.missed.notify_one();
+            }
             Message::Lost(lock) => {
                 // Perhaps it does not know that it had it.
                 waiters.asks_again(&lock.id);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dist_lock::backend::{CLAIM, Memory, Mode, Sharing, Text};
-use dist_lock::holds::{Renewal, State};
+use dist_lock::holds::{End, Renewal, State};
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Error, Lock, Locker, Result};
 use support::flaky::{Fate, Flaky};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -62,6 +63,12 @@ impl Process {
 
     async fn holds(&self, sharing: Sharing) -> Text {
         id_of(self.asks(sharing, TTL, None)).await
+    }
+
+    async fn holds_another(&self, sharing: Sharing) -> Text {
+        let schedule = Schedule::new(DELAY, None, None);
+        let request = Acquire::new("another".into(), "".into(), TTL, schedule);
+        id_of(self.asks_for(Acquire { sharing, ..request })).await
     }
 
     /// Whether it gets a lock without waiting.
@@ -438,6 +445,23 @@ async fn a_lock_that_is_stolen_is_lost_to_all_who_shared_it_at_once() {
     assert!(!waiter.is_finished(), "it keeps its place");
     thief.release(&stolen).await;
     assert_eq!(wait_of([waiter]).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_watches_a_lock_hears_that_it_was_stolen_before_messages_reached_it() {
+    for sharing in [SHARED, EXCLUSIVE] {
+        let [first, thief] = processes();
+        let (stolen, other) = (first.holds(sharing).await, first.holds_another(sharing).await);
+        let (tell, told) = oneshot::channel();
+        id_of(thief.steals()).await;
+        first.locker.watch(&stolen, Box::new(|end| tell.send(end).unwrap()));
+        first.locker.watch(&other, Box::new(|_| {}));
+
+        let told = timeout(milliseconds(100), told).await;
+
+        assert_eq!(told, Ok(Ok(End::Taken)));
+        assert_eq!(first.state(&other), State::Held);
+    }
 }
 
 #[tokio::test(start_paused = true)]
