@@ -364,6 +364,44 @@ for (const [store, open] of Object.entries(STORES)) {
       }
     })
 
+    test('query tells what was requested before in the same tick, in order', async () => {
+      // Settings of its own: nothing is connected yet.
+      const locks = open({ connectTimeout: 9000 + ++number })
+      const end = gate()
+      const ask = (name, options) => locks.request(name, options, () => end.promise)
+
+      const all = [
+        ...[
+          ask('c', { mode: 'shared', owner: 'me' }),
+          ask('a', {}),
+          ask('a', { ifAvailable: true }),
+        ],
+        ...[ask('a', { mode: 'shared' }), ask('b', { steal: true }), ask('a', {})],
+      ]
+      const { held, pending } = await locks.query()
+
+      const { clientId } = locks
+      assert.deepEqual(
+        held.map(({ name, mode, owner }) => [name, mode, owner]),
+        [
+          ['c', 'shared', 'me'],
+          ['a', 'exclusive', ''],
+          ['b', 'exclusive', ''],
+        ],
+      )
+      assert.deepEqual(
+        pending.map(({ name, mode, position }) => [name, mode, position]),
+        [
+          ['a', 'shared', 1],
+          ['a', 'exclusive', 2],
+        ],
+      )
+      assert.ok([...held, ...pending].every((one) => one.clientId === clientId))
+      end.open()
+      await Promise.all(all)
+      assert.deepEqual(await locks.query(), { held: [], pending: [] })
+    })
+
     test('query tells a request of another manager by its clientId, and no victim as one who waits', async () => {
       const options = { keyPrefix: 'told:' }
       const source = store === 'Redis' ? redis.url : 'memory:told'

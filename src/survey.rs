@@ -30,7 +30,8 @@ impl<B: Backend> Locker<B> {
     /// Who holds and who waits for the keys that begin with `prefix`, in the order of the keys.
     pub async fn query(&self, prefix: &str) -> Result<Vec<Listing>> {
         let backend = self.backend();
-        let keys = patiently!(self, backend.names(prefix));
+        let mut keys = patiently!(self, backend.names(prefix));
+        keys.sort();
         let mut listings = patiently!(self, backend.list(&keys));
         listings.retain(|one| !(one.holders.is_empty() && one.waiters.is_empty()));
         Ok(listings)
