@@ -1,6 +1,6 @@
 //! The same processes on the memory store and on Redis, and what each said and was told.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use dist_lock::backend::{
     Redis, Released, Sharing, Text, Token, View, Waiter,
 };
 use dist_lock::error::{Error, Result};
-use tokio::time::{sleep, timeout};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{advance, sleep, timeout};
 
 use super::server::Server;
 
@@ -26,8 +27,8 @@ const KEYS: [&str; 2] = ["lock:a", "lock:{b} c%d"];
 const OWNERS: [&str; 4] = ["ann", "", "two words ", "line\nünd %s {x}"];
 /// The longest that is waited for what must come.
 const LIMIT: Duration = Duration::from_secs(10);
-/// As long as two answers about the time left may differ.
-const TOLERANCE: Duration = Duration::from_millis(500);
+/// Redis counts milliseconds.
+const ROUNDING: Duration = Duration::from_millis(2);
 
 /// What a process does. Ids are numbered over all processes.
 #[derive(Debug, Clone)]
@@ -121,11 +122,15 @@ pub enum Step {
 
 /// What is done to a store that no process does, and what it tells the processes.
 pub trait Hand {
+    /// The store's time, in whole milliseconds as its steps see it.
+    fn time(&self) -> u64;
+    /// Where the store's clock is ours to set, it shows that time from now on.
+    async fn set_time(&self, time: u64);
     fn expire(&self, key: &Text);
     fn take_as_version_2(&self, key: &Text, id: &Text) -> bool;
     fn release_as_version_2(&self, key: &Text, id: &Text) -> bool;
     fn flush(&self);
-    /// Both stores wait while one does.
+    /// Redis waits; the clock of the memory store follows.
     async fn wait(&self, time: Duration);
     /// Returns when the store knows that as many processes listen.
     async fn settle(&self, listening: usize);
@@ -137,12 +142,12 @@ pub trait Hand {
 
 pub struct InMemory {
     memory: Arc<Memory>,
+    time: Cell<u64>,
 }
 
 impl InMemory {
     pub fn new() -> Self {
-        let memory = Arc::<Memory>::default();
-        InMemory { memory }
+        InMemory { memory: Arc::default(), time: Cell::new(0) }
     }
 
     pub fn processes(&self) -> Vec<Client> {
@@ -151,6 +156,17 @@ impl InMemory {
 }
 
 impl Hand for InMemory {
+    fn time(&self) -> u64 {
+        self.time.get()
+    }
+
+    async fn set_time(&self, time: u64) {
+        let before = self.time.replace(time);
+        if before > 0 {
+            advance(Duration::from_millis(time.saturating_sub(before))).await;
+        }
+    }
+
     fn expire(&self, key: &Text) {
         self.memory.expire(key);
     }
@@ -205,6 +221,13 @@ impl InRedis {
 }
 
 impl Hand for InRedis {
+    fn time(&self) -> u64 {
+        let (seconds, microseconds): (u64, u64) = self.ask(&["TIME"]);
+        seconds * 1000 + microseconds / 1000
+    }
+
+    async fn set_time(&self, _: u64) {}
+
     fn expire(&self, key: &Text) {
         self.ask::<u64>(&["DEL", key]);
     }
@@ -317,12 +340,19 @@ struct Said {
 }
 
 impl Said {
-    fn differs_from(&self, other: &Said) -> bool {
-        let apart = match (self.left, other.left) {
-            (Some(left), Some(other)) => left.abs_diff(other) > TOLERANCE,
-            (left, other) => left.is_some() != other.is_some(),
+    /// All but how long is left.
+    fn is_like(&self, other: &Said) -> bool {
+        let lasts = self.left.is_some() == other.left.is_some();
+        lasts && self.words == other.words && self.told == other.told
+    }
+
+    /// Whether the time left is what it may be, if neither beginning nor look were earlier than those of one nor
+    /// later than those of the other.
+    fn lasts_between(&self, one: &Said, other: &Said, blur: Duration) -> bool {
+        let (Some(left), Some(one), Some(other)) = (self.left, one.left, other.left) else {
+            return true;
         };
-        apart || self.words != other.words || self.told != other.told
+        (one.min(other).saturating_sub(blur)..=one.max(other) + blur).contains(&left)
     }
 }
 
@@ -335,7 +365,8 @@ fn caller(number: usize) -> Waiter {
     let ttl = if number % IDS == 1 { CLAIM - Duration::from_millis(500) } else { TTL };
     let sharing = match number % IDS {
         4 => Sharing::Shared,
-        5 => Sharing::of(2),
+        // They do not all agree.
+        5 => Sharing::of(if number < 2 * IDS { 2 } else { 3 }),
         _ => Sharing::Exclusive,
     };
     Waiter { id: id(number), owner: OWNERS[number % OWNERS.len()].into(), ttl, sharing }
@@ -377,9 +408,7 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
         };
         self.last = Some(step.clone());
         self.tokens.before = self.tokens.largest;
-        let mut said = self.carry_out(step).await;
-        said.told = self.told().await;
-        said
+        self.carry_out(step).await
     }
 
     async fn carry_out(&mut self, step: Step) -> Said {
@@ -484,6 +513,8 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
             }
             Step::Flush => {
                 self.hand.flush();
+                // Those before it are larger than the time where the clock only moves between steps.
+                self.tokens = Tokens::default();
                 Said::default()
             }
             Step::Subscribe { process } => {
@@ -580,23 +611,85 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
     }
 }
 
-/// Carries out `steps` on both stores. Says where they part.
-pub async fn compare<M: Backend, R: Backend>(
-    (memory, in_memory): (&InMemory, &[M]),
-    (redis, in_redis): (&InRedis, &[R]),
-    steps: &[Step],
-) -> Option<String> {
-    let mut specified = World::new(memory, in_memory).await;
-    let mut real = World::new(redis, in_redis).await;
-    for (number, step) in steps.iter().enumerate() {
-        let should_say = specified.take(step).await;
-        let says = real.take(step).await;
-        if says.differs_from(&should_say) {
-            return Some(format!(
-                "step {number}, {step:?}:\n redis: {says:?}\nmemory: {should_say:?}"
-            ));
+/// What came of a comparison.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    Same,
+    /// From this step on nobody can say what Redis should have answered: something began or ended in just
+    /// the milliseconds in which it did.
+    Unclear(usize),
+    Differs(String),
+}
+
+/// A memory store whose clock shows the time we say.
+struct Specification {
+    runtime: Runtime,
+    hand: InMemory,
+    processes: Vec<Client>,
+}
+
+impl Specification {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().start_paused(true).build().unwrap();
+        let hand = InMemory::new();
+        let processes = hand.processes();
+        Specification { runtime, hand, processes }
+    }
+}
+
+/// A Redis, and the memory store twice: no step of Redis is earlier than the same step of the first, nor later
+/// than that of the second.
+pub struct Stage {
+    bounds: [Specification; 2],
+    runtime: Runtime,
+    hand: InRedis,
+    processes: Vec<Redis>,
+}
+
+impl Stage {
+    pub fn new(server: &Server) -> Self {
+        Stage {
+            bounds: [Specification::new(), Specification::new()],
+            runtime: Builder::new_current_thread().enable_all().build().unwrap(),
+            hand: InRedis::new(server),
+            processes: InRedis::processes(server),
         }
     }
-    let endless = redis.endless();
-    (endless > 0).then(|| format!("{endless} keys have no end"))
+
+    /// Carries out `steps` on all stores.
+    pub fn compare(&self, steps: &[Step]) -> Outcome {
+        let Stage { bounds, runtime, hand, processes } = self;
+        let mut real = runtime.block_on(World::new(hand, processes));
+        let mut specified = bounds.each_ref().map(|Specification { runtime, hand, processes }| {
+            (runtime, runtime.block_on(World::new(hand, processes)))
+        });
+        for (number, step) in steps.iter().enumerate() {
+            let began = hand.time();
+            let mut says = runtime.block_on(real.take(step));
+            let ended = hand.time();
+            says.told = runtime.block_on(real.told());
+            let mut times = [began, ended].into_iter();
+            let [earliest, latest] = specified.each_mut().map(|(runtime, world)| {
+                runtime.block_on(async {
+                    world.hand.set_time(times.next().unwrap_or(ended)).await;
+                    let mut says = world.take(step).await;
+                    says.told = world.told().await;
+                    says
+                })
+            });
+            if !earliest.is_like(&latest) {
+                return Outcome::Unclear(number);
+            }
+            let blur = Duration::from_millis(ended - began) + ROUNDING;
+            if !(says.is_like(&earliest) && says.lasts_between(&earliest, &latest, blur)) {
+                return Outcome::Differs(format!(
+                    "step {number}, {step:?}:\n redis: {says:?}\nmemory: {earliest:?}\n     or: {latest:?}"
+                ));
+            }
+        }
+        match hand.endless() {
+            0 => Outcome::Same,
+            endless => Outcome::Differs(format!("{endless} keys have no end")),
+        }
+    }
 }
