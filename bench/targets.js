@@ -43,6 +43,10 @@ const TARGETS = [
     { says: 'commands per grant', figure: 'commands', most: 1.2 },
     { says: 'share that jumped the queue', figure: 'jumped', most: 0, always: true },
   ]),
+  ...of('crowd-pinned', [
+    { says: 'grants/s', figure: 'rate', least: 15_000 },
+    { says: 'hand-off p50 in ms', figure: 'p50', most: 0.1 },
+  ]),
   ...of('processes', [
     { says: 'grants/s', figure: 'rate', nextTo: ORIGINAL, least: 0.9 },
     { says: "Jain's index", figure: 'jain', least: 0.99 },

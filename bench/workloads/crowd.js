@@ -16,15 +16,28 @@ const WARM_UP = 0.4
 /** How long their commands are counted, likewise. */
 const COUNTED = 0.4
 
-/** One key that many callers of one process want over and over. */
-module.exports = {
-  name: 'crowd',
-  title: 'One key, many callers of one process',
-  legend: `Each caller acquires, releases at once and acquires again; medians of the rounds.
+const COLUMNS = [
+  value('grants/s', 'rate', (number) => Math.round(number).toLocaleString('en')),
+  value('hand-offs/s', 'handoffs', (number) => Math.round(number).toLocaleString('en')),
+  ratio('handoffs'),
+  value('p50 ms', 'p50', (number) => number.toPrecision(3)),
+  value('p99 ms', 'p99', (number) => number.toPrecision(3)),
+  value('commands', 'commands', (number) => number.toFixed(2)),
+  value('served', 'served', percent),
+  value('jumped', 'jumped', percent),
+]
+
+const LEGEND = `Each caller acquires, releases at once and acquires again; medians of the rounds.
 hand-offs/s: grants to another caller than the one before; where waiters poll, most go to the one
 that has just released. p50, p99: of hand-offs, from just before release is called until the other
 has the lock. commands: sent to the server per grant, in a run of their own. served: how many of
-the callers had the lock at all. jumped: grants past somebody who had called acquire earlier.`,
+the callers had the lock at all. jumped: grants past somebody who had called acquire earlier.`
+
+/** One key that many callers of one process want over and over. */
+const WORKLOAD = {
+  name: 'crowd',
+  title: 'One key, many callers of one process',
+  legend: LEGEND,
   contenders: [OURS, ORIGINAL, ...PEERS],
   sizes: SIZES,
   sizeTitle: (size) => `${size} callers`,
@@ -37,18 +50,8 @@ the callers had the lock at all. jumped: grants past somebody who had called acq
     contenders: [OURS, ORIGINAL],
     figures: [{ says: 'grants/s', figure: 'rate', isBetter: 'more' }],
   },
-  measureRound: (redis, plan) =>
-    eachInTurn(plan, (contender, waiters) => measureOne(redis, contender, waiters, plan)),
-  columns: [
-    value('grants/s', 'rate', (number) => Math.round(number).toLocaleString('en')),
-    value('hand-offs/s', 'handoffs', (number) => Math.round(number).toLocaleString('en')),
-    ratio('handoffs'),
-    value('p50 ms', 'p50', (number) => number.toPrecision(3)),
-    value('p99 ms', 'p99', (number) => number.toPrecision(3)),
-    value('commands', 'commands', (number) => number.toFixed(2)),
-    value('served', 'served', percent),
-    value('jumped', 'jumped', percent),
-  ],
+  measureRound: (redis, plan) => measureCrowd(redis, plan),
+  columns: COLUMNS,
 }
 
 /** 0 and 100 only where it is exactly that. */
@@ -57,8 +60,20 @@ function percent(share) {
   return `${Math.floor(share * 1000) / 10} %`
 }
 
-function measureOne(redis, contender, waiters, { seconds }) {
+/**
+ * A round of callers that want one key.
+ *
+ * @param {(racer: object) => unknown} [prepare]   what is done to each process when it is open
+ */
+function measureCrowd(redis, plan, prepare = () => {}) {
+  return eachInTurn(plan, (contender, waiters) =>
+    measureOne(redis, contender, { waiters, seconds: plan.seconds, prepare }),
+  )
+}
+
+function measureOne(redis, contender, { waiters, seconds, prepare }) {
   return withRacers(redis, contender, 1, async ([racer]) => {
+    await prepare(racer)
     const crowd = { resource: 'bench', waiters, warmUp: seconds * WARM_UP, seconds }
     const figures = await racer.ask('crowd', crowd)
 
@@ -71,3 +86,5 @@ function measureOne(redis, contender, waiters, { seconds }) {
     return { ...figures, commands: grants > 0 ? commands / grants : undefined }
   })
 }
+
+module.exports = { ...WORKLOAD, LEGEND, COLUMNS, measureCrowd }

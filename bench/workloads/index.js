@@ -25,6 +25,7 @@ const WORKLOADS = [
   require('./pinned.js'),
   require('./loop.js'),
   require('./crowd.js'),
+  require('./crowd-pinned.js'),
   require('./processes.js'),
   require('./shared.js'),
   require('./idle.js'),
@@ -37,7 +38,7 @@ const WORKLOADS = [
 /** Names for several of them. */
 const GROUPS = {
   all: WORKLOADS.map(({ name }) => name),
-  contended: ['crowd', 'processes', 'idle'],
+  contended: ['crowd', 'crowd-pinned', 'processes', 'idle'],
 }
 
 module.exports = { WORKLOADS, GROUPS }
