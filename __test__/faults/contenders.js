@@ -71,7 +71,10 @@ class Contenders {
   async stop(limit) {
     const all = [...this.#running.values()]
     for (const { child } of all) child.stdin.write('stop\n')
-    await Promise.race([Promise.all(all.map(({ ended }) => ended)), sleep(limit)])
+    await Promise.race([
+      Promise.all(all.map(({ ended }) => ended)),
+      sleep(limit, undefined, { ref: false }),
+    ])
     const stuck = [...this.#running.values()]
     for (const { child } of stuck) child.kill('SIGKILL')
     await Promise.all(stuck.map(({ ended }) => ended))
