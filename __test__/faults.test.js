@@ -63,9 +63,11 @@ describe('of what processes say it is found', () => {
   })
 
   test('that a lock was lost before its lease was over', () => {
-    assert.equal(history(hold(0, 100, { how: 'over', until: 101 })).lost().length, 0)
-    assert.equal(history(hold(0, 100, { how: 'released', until: 900 })).lost().length, 0)
-    assert.equal(history(hold(0, 100, { how: 'over', until: 900 })).lost().length, 1)
+    assert.equal(history(hold(0, 100, { how: 'over', seen: 102, until: 101 })).lost().length, 0)
+    assert.equal(history(hold(0, 100, { how: 'released', seen: 100, until: 900 })).lost().length, 0)
+    // It stood still meanwhile.
+    assert.equal(history(hold(0, 100, { how: 'over', seen: 950, until: 900 })).lost().length, 0)
+    assert.equal(history(hold(0, 100, { how: 'over', seen: 102, until: 900 })).lost().length, 1)
   })
 
   test('how long it took until all were served again', () => {

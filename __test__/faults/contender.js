@@ -80,7 +80,8 @@ async function hold(name, lock, autoExtend, began, chance) {
     await sleep(1)
   }
   const isHeld = believes()
-  say({ is: 'hold', ...hold, from, to, until, how: isHeld ? 'released' : 'over' })
+  const how = isHeld ? 'released' : 'over'
+  say({ is: 'hold', ...hold, from, to, until, seen: now(), how })
   if (isHeld || chance.is(0.5)) await call('release', LONGEST, () => lock.release())
 }
 

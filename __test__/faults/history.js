@@ -67,7 +67,7 @@ class History {
 
   /** Holds whose holder was told that the lock is lost before its lease was over. */
   lost() {
-    return this.holds.filter(({ how, to, until }) => how === 'over' && until - to > EARLY)
+    return this.holds.filter(({ how, seen, until }) => how === 'over' && until - seen > EARLY)
   }
 
   /** Pairs in which a holder that began to ask after another had the lock got no larger token. */
