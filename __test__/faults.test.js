@@ -71,8 +71,9 @@ describe('of what processes say it is found', () => {
   })
 
   test('how long it took until all were served again', () => {
-    const said = history(hold(50, 60), { ...hold(80, 90), name: 'b' })
-    assert.equal(said.recovery(['a', 'b'], 40), 40)
+    const ask = (name, number) => ({ is: 'call', number, name, at: 0 })
+    const said = history(ask('a', 1), ask('b', 2), hold(50, 60), { ...hold(80, 90), name: 'b' })
+    assert.equal(said.recovery(['a', 'b', 'c'], 40), 40, 'nobody asked for c')
     assert.equal(said.recovery(['a', 'b'], 60), Infinity)
   })
 })

@@ -20,9 +20,9 @@ process.stdin.on('data', () => (isStopping = true))
 process.stdin.on('end', () => process.exit())
 
 /** Makes a call and tells when it began and how it ended; `limit`: by when it has to. */
-async function call(method, limit, make) {
+async function call(method, name, limit, make) {
   const number = nextCall++
-  say({ is: 'call', number, method, at: now(), limit })
+  say({ is: 'call', number, method, name, at: now(), limit })
   try {
     const value = await make()
     say({ is: 'end', number, at: now(), outcome: value ? 'yes' : 'no' })
@@ -45,7 +45,7 @@ async function work(chance) {
     const began = now()
     // Who waits without a limit may wait as long as others want the lock.
     const limit = timeout === undefined ? undefined : timeout || LONGEST
-    const lock = await call('acquire', limit, () =>
+    const lock = await call('acquire', name, limit, () =>
       locks.acquire(name, { ttl, timeout, autoExtend }),
     )
     if (lock) await hold(name, lock, autoExtend, began, chance)
@@ -74,15 +74,16 @@ async function hold(name, lock, autoExtend, began, chance) {
     until = at + remaining
     return true
   }
-  while (believes() && (now() < ends || (!isReleased && !autoExtend))) await sleep(2)
+  const goesOn = () => now() < ends || (!isReleased && !autoExtend)
+  while (believes() && !isStopping && goesOn()) await sleep(2)
   if (isExtended && believes()) {
-    await call('extend', LONGEST, () => lock.extend(chance.oneOf([ttl / 2, ttl, 2 * ttl])))
+    await call('extend', name, LONGEST, () => lock.extend(chance.oneOf([ttl / 2, ttl, 2 * ttl])))
     await sleep(1)
   }
   const isHeld = believes()
   const how = isHeld ? 'released' : 'over'
   say({ is: 'hold', ...hold, from, to, until, seen: now(), how })
-  if (isHeld || chance.is(0.5)) await call('release', LONGEST, () => lock.release())
+  if (isHeld || chance.is(0.5)) await call('release', name, LONGEST, () => lock.release())
 }
 
 async function main() {

@@ -99,13 +99,15 @@ class History {
     })
   }
 
-  /** How long after `moment` each of these names was granted again, at the most. */
+  /** How long after `moment` each of these names was granted to somebody who asked for it, at the most. */
   recovery(names, moment) {
-    const after = (name) => {
-      const next = this.allHolds.find((hold) => hold.name === name && hold.from > moment)
-      return next ? next.from - moment : Infinity
-    }
-    return Math.max(...names.map(after))
+    const grants = this.allHolds.filter(({ from }) => from > moment)
+    const calls = [...this.calls, ...this.#open.values()]
+    const isWanted = (name) =>
+      calls.some((call) => call.name === name && (call.ended ?? Infinity) > moment)
+    const after = (name) => grants.find((hold) => hold.name === name)?.from - moment
+    const all = names.filter(isWanted).map(after)
+    return all.some(Number.isNaN) ? Infinity : Math.max(0, ...all)
   }
 
   outcomes() {
