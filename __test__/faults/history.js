@@ -1,5 +1,7 @@
 'use strict'
 
+const { now } = require('./clock.js')
+
 /** Sooner than a holder that looks every 2 ms finds its lease over by itself, in milliseconds. */
 const EARLY = 200
 
@@ -14,6 +16,8 @@ const NOISE = 2500
  * one, whatever the clocks of timers did.
  */
 class History {
+  /** All that was said, in the order it was heard. */
+  events = []
   calls = []
   holds = []
   #open = new Map()
@@ -23,6 +27,7 @@ class History {
 
   /** Adds an event that a process said. */
   add(process, event) {
+    this.events.push({ process, ...event })
     const key = `${process} ${event.number}`
     if (event.is === 'call') this.#open.set(key, { process, ...event })
     if (event.is === 'end') {
@@ -38,11 +43,18 @@ class History {
   }
 
   paused(process, from, to) {
+    this.events.push({ process, is: 'pause', from, to })
     this.#pauses.set(process, [...(this.#pauses.get(process) ?? []), { from, to }])
+  }
+
+  /** A fault begins or ends, or whatever else is of interest to who reads the events. */
+  note(is, more) {
+    this.events.push({ is, at: now(), ...more })
   }
 
   /** A process was killed: what it was at is not known. */
   killed(process) {
+    this.events.push({ process, is: 'killed' })
     for (const [key, call] of this.#open) if (call.process === process) this.#open.delete(key)
   }
 

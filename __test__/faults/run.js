@@ -2,6 +2,7 @@
 
 // npm run test:faults [-- --seconds 60] [--seed 1] [--topology quorum]…
 
+const { appendFileSync } = require('node:fs')
 const { parseArgs } = require('node:util')
 const { LOSS } = require('./faults.js')
 const { topologies } = require('./topologies.js')
@@ -14,6 +15,8 @@ const { values } = parseArgs({
     topology: { type: 'string', multiple: true, default: Object.keys(topologies) },
     // Only what asynchronous failover loses, with locks that are held for long.
     loss: { type: 'boolean', default: false },
+    // A file for all that happened, a line each.
+    log: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -33,9 +36,15 @@ async function main() {
     }
     const found = violations(result)
     failed += found.length
+    if (values.log) log(values.log, result)
     report(result, found)
   }
   process.exitCode = failed === 0 ? 0 : 1
+}
+
+function log(file, { topology, seed, events }) {
+  const lines = [{ is: 'trial', topology, seed }, ...events].map((event) => JSON.stringify(event))
+  appendFileSync(file, `${lines.join('\n')}\n`)
 }
 
 function report(result, found) {

@@ -39,11 +39,19 @@ async function trial(t, plan) {
   // All have connected, and something was granted.
   while (history.holds.length < 20) await sleep(50)
 
-  const faults = await breakThings({ topology, contenders, chance, seconds, only: plan.only })
+  const faults = await breakThings({
+    topology,
+    contenders,
+    history,
+    chance,
+    seconds,
+    only: plan.only,
+  })
   const healed = now()
   // Once servers are back, a lock of who has died ends with its ttl, and a beat finds that out.
   const limit = 2 * ttl + BEAT + OPTIONS.commandTimeout + NOISE
   await recovered(history, names, healed, limit)
+  history.note('stop')
   const stuck = await contenders.stop(2 * ttl + OPTIONS.connectTimeout + 2 * NOISE)
   await sleep(2 * ttl)
 
@@ -53,6 +61,7 @@ async function trial(t, plan) {
     topology: name,
     seconds,
     seed,
+    events: history.events,
     faults,
     calls: history.calls.length,
     grants: history.allHolds.length,
@@ -70,14 +79,16 @@ async function trial(t, plan) {
   }
 }
 
-async function breakThings({ topology, contenders, chance, seconds, only }) {
+async function breakThings({ topology, contenders, history, chance, seconds, only }) {
   const end = now() + seconds * 1000
   const counts = {}
   while (now() < end) {
     await sleep(chance.between(50, 600))
     const [name, fault] = chance.oneOf(faultsOf(topology, only))
     counts[name] = (counts[name] ?? 0) + 1
+    history.note('fault', { name })
     await fault({ topology, contenders, chance: chance.fork() })
+    history.note('mended', { name })
   }
   return counts
 }
