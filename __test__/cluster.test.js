@@ -214,7 +214,7 @@ test('a waiter that is named in a message asks, and does not believe it', async 
   const monitor = await node.monitor()
 
   // As when a node found that nobody hears it, gave the lock to the next, and others told all the same.
-  const message = `granted ${id} ${held.fencingToken + 1} ${Date.now()}`
+  const message = `granted ${id} ${held.fencingToken + 1} ${Date.now()} lock:${name}`
   assert.equal(await another.command('PUBLISH', `dist-lock:process:${process}`, message), 1)
   const asks = (line) => line.includes('"acquire"') && line.includes(id)
   await eventually(async () => (await monitor.lines()).some(asks), 'it asks')

@@ -36,6 +36,8 @@ pub struct Claim<B: Backend> {
     attempts: u64,
     order: u64,
     early: Option<Early>,
+    /// Whether an attempt asked for a place in the queue.
+    has_queued: bool,
     /// Whether it waits while the store [settles](Backend::settles_until).
     is_patient: bool,
     /// The last attempt has been undone unless it was granted, or will be.
@@ -110,6 +112,7 @@ impl<B: Backend> Claim<B> {
             attempts: 0,
             order,
             early: None,
+            has_queued: false,
             is_patient,
             is_undone,
         }
@@ -150,6 +153,7 @@ impl<B: Backend> Claim<B> {
             self.renew_id();
         }
         self.is_undone = self.waiting.backend().undoes_attempts();
+        self.has_queued |= wait;
         let before = self.state;
         if before == State::Nothing {
             self.state = State::Pending;
@@ -292,7 +296,7 @@ impl<B: Backend> Claim<B> {
         self.state != State::Nothing
     }
 
-    /// The caller takes the lock: nothing is to be undone.
+    /// The caller takes the lock, which is among those held here: nothing is to be undone.
     pub fn keep(mut self) -> Text {
         self.state = State::Nothing;
         self.waiter.id.clone()
@@ -319,6 +323,8 @@ impl<B: Backend> Drop for Claim<B> {
     fn drop(&mut self) {
         if self.is_open() {
             self.give_back();
+        } else if self.has_queued {
+            self.waiting.forget(&self.waiter.id);
         }
     }
 }
@@ -334,6 +340,7 @@ pub fn spawn_undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waite
         runtime.spawn(async move {
             let mut undo = Undo::new(waiter.ttl, lost);
             while undo.goes_on(waiting.abandon(&key, &waiter).await).await {}
+            waiting.forget(&waiter.id);
         });
     }
 }

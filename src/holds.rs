@@ -83,6 +83,11 @@ impl Holds {
         OneOf(is_its.then_some((self, id)))
     }
 
+    /// Whether `id` is that of a lock held here, as far as is remembered.
+    pub fn contains(&self, id: &Text) -> bool {
+        self.table().by_id.contains_key(id)
+    }
+
     /// Nobody has the handle of a lock any more: it is renewed no more.
     pub fn forget(&self, id: &Text) {
         self.change(id, Hold::stop);

@@ -50,6 +50,7 @@ pub mod patience;
 pub mod polling;
 pub mod registry;
 pub mod renewal;
+pub mod rhythm;
 pub mod schedule;
 mod stealing;
 pub mod subscription;

@@ -1,6 +1,6 @@
 //! Who of this process waits for which key, in order, and when each key's next beat is due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::backend::{CLAIM, Text, Token, Waiter};
 use crate::clock::{Moment, Reading};
 use crate::error::Error;
+use crate::id_hash::BuildIdHasher;
 use crate::lease::Grant;
 use crate::patience::Trouble;
 
@@ -32,8 +33,10 @@ pub struct Waiters {
     by_id: HashMap<Text, (Text, u64)>,
     due: BTreeSet<(Instant, Text)>,
     next_order: u64,
+    /// Those who may be in the queue, whether they have heard that or not.
+    expected: HashSet<Text, BuildIdHasher>,
     /// Grants whose waiter has not yet heard that it is in the queue.
-    early: HashMap<Text, (Early, Moment)>,
+    early: HashMap<Text, Early>,
 }
 
 /// How a waiter was granted the lock.
@@ -79,7 +82,7 @@ impl Waiters {
         next: Duration,
         tell: oneshot::Sender<News>,
     ) -> bool {
-        if let Some((early, _)) = self.early.remove(&waiter.id) {
+        if let Some(early) = self.early.remove(&waiter.id) {
             let _ = tell.send(early.news(waiter, clock));
             return false;
         }
@@ -108,8 +111,16 @@ impl Waiters {
         self.take(id);
     }
 
-    /// Removes every trace of a waiter that gave up.
+    /// A waiter is about to ask for a place in the queue.
+    pub fn expect(&mut self, id: &Text) {
+        if !self.expected.contains(id) {
+            self.expected.insert(id.clone());
+        }
+    }
+
+    /// Removes every trace of a waiter that has what it waited for, or gave up.
     pub fn forget(&mut self, id: &Text) {
+        self.expected.remove(id);
         self.early.remove(id);
         self.leave(id);
     }
@@ -121,23 +132,21 @@ impl Waiters {
         true
     }
 
-    /// A waiter was granted the lock, as a clock of the store that was read helps to tell.
-    pub fn granted_early(&mut self, id: &Text, how: Early, clock: Option<&Reading>) {
-        match (self.by_id.contains_key(id), clock) {
-            (true, Some(clock)) => {
-                if let Some(entry) = self.take(id) {
-                    let _ = entry.tell.send(how.news(&entry.waiter, clock));
-                }
+    /// A waiter was granted the lock, as a clock of the store that was read helps to tell. `false`: none
+    /// of ours waits under that id.
+    pub fn granted_early(&mut self, id: &Text, how: Early, clock: Option<&Reading>) -> bool {
+        match clock.and_then(|clock| Some((clock, self.take(id)?))) {
+            Some((clock, entry)) => {
+                let _ = entry.tell.send(how.news(&entry.waiter, clock));
+                true
             }
-            _ => self.remember(id, how),
+            None => self.remember(id, how),
         }
     }
 
-    /// A waiter may have been granted the lock: it asks.
-    pub fn named(&mut self, id: &Text) {
-        if !self.asks_again(id) {
-            self.remember(id, Early::Named);
-        }
+    /// A waiter may have been granted the lock: it asks. `false`: none of ours waits under that id.
+    pub fn named(&mut self, id: &Text) -> bool {
+        self.asks_again(id) || self.remember(id, Early::Named)
     }
 
     /// A waiter asks again. `false`: it is none of ours.
@@ -145,11 +154,12 @@ impl Waiters {
         self.take(id).map(|entry| entry.tell.send(News::Again)).is_some()
     }
 
-    fn remember(&mut self, id: &Text, how: Early) {
-        if self.early.len() >= 1024 {
-            self.early.retain(|_, (_, heard)| !(*heard + CLAIM).is_over());
+    fn remember(&mut self, id: &Text, how: Early) -> bool {
+        let is_ours = self.expected.contains(id);
+        if is_ours {
+            self.early.insert(id.clone(), how);
         }
-        self.early.insert(id.clone(), (how, Moment::now()));
+        is_ours
     }
 
     fn take(&mut self, id: &Text) -> Option<Entry> {

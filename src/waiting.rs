@@ -5,28 +5,26 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rand::RngExt;
 use tokio::select;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::{
     Acquired, Backend, Beat, CLAIM, Handed, Held, Message, Messages, Released, Sharing, Text, View,
     Waiter,
 };
+use crate::claim;
 use crate::clock::{Moment, Reading};
 use crate::error::{Cause, Error, Result};
 use crate::holds::Holds;
 use crate::lease::Grant;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
+use crate::rhythm::{is_passing, next_beat, pause_until};
 use crate::subscription::{State, Subscription};
 use crate::waiters::{Early, News, Waiters};
 
 /// A store in this process knows no trouble to be patient with, but takes its turn.
 const LEAST: Duration = Duration::from_secs(1);
-
-/// When a step finds the lock free and does not take it, things have changed since: look again.
-const SOON: Duration = Duration::from_millis(5);
 
 /// The waiters of this process in one store, and the steps that may hand one of them the lock.
 #[derive(Debug)]
@@ -74,6 +72,9 @@ impl<B: Backend> Waiting<B> {
         wait: bool,
         sent: Moment,
     ) -> Result<Acquired> {
+        if wait {
+            self.waiters().expect(&waiter.id);
+        }
         let answer = self.backend.acquire(key, waiter, wait).await?;
         if let Acquired::Waits(view) = &answer {
             self.seen(view, sent);
@@ -82,34 +83,40 @@ impl<B: Backend> Waiting<B> {
     }
 
     /// [`Backend::release`]; hands on what it granted to another waiter.
-    pub async fn release(&self, key: &Text, id: &Text) -> Result<bool> {
+    pub async fn release(self: &Arc<Self>, key: &Text, id: &Text) -> Result<bool> {
         let sent = Moment::now();
-        Ok(self.handed_on(self.backend.release(key, id).await?, sent))
+        Ok(self.handed_on(key, self.backend.release(key, id).await?, sent))
     }
 
     /// [`Backend::extend`], sent now; hands on what it granted to another waiter.
     pub async fn extend(
-        &self,
+        self: &Arc<Self>,
         key: &Text,
         id: &Text,
         milliseconds: f64,
         sent: Moment,
     ) -> Result<bool> {
-        Ok(self.handed_on(self.backend.extend(key, id, milliseconds).await?, sent))
+        Ok(self.handed_on(key, self.backend.extend(key, id, milliseconds).await?, sent))
     }
 
     /// [`Backend::abandon`]; hands on what it granted to another waiter.
-    pub async fn abandon(&self, key: &Text, waiter: &Waiter) -> Result<bool> {
+    pub async fn abandon(self: &Arc<Self>, key: &Text, waiter: &Waiter) -> Result<bool> {
         let sent = Moment::now();
         let answer = self.backend.abandon(key, waiter).await?;
-        self.waiters().forget(&waiter.id);
-        Ok(self.handed_on(answer, sent))
+        self.forget(&waiter.id);
+        Ok(self.handed_on(key, answer, sent))
+    }
+
+    /// A waiter has what it waited for, or gave up: what is granted under its id from now on is given
+    /// back, unless it is held.
+    pub fn forget(&self, id: &Text) {
+        self.waiters().forget(id);
     }
 
     /// [`Backend::force`]; hands on what it granted to another waiter.
-    pub async fn force(&self, key: &Text) -> Result<bool> {
+    pub async fn force(self: &Arc<Self>, key: &Text) -> Result<bool> {
         let sent = Moment::now();
-        Ok(self.handed_on(self.backend.force(key).await?, sent))
+        Ok(self.handed_on(key, self.backend.force(key).await?, sent))
     }
 
     /// Whether a waiter may join the queue now.
@@ -248,25 +255,37 @@ impl<B: Backend> Waiting<B> {
         (key, first, sent, answer)
     }
 
-    fn hear(&self, message: Message) {
+    fn hear(self: &Arc<Self>, message: Message) {
         let clock = *lock(&self.clock);
-        let mut waiters = self.waiters();
         match message {
-            Message::Granted(Handed { id, token }, at) => {
-                waiters.granted_early(&id, Early::Told(token, at), clock.as_ref());
+            Message::Granted(key, Handed { id, token }, at) => {
+                let how = Early::Told(token, at);
+                let is_known = self.waiters().granted_early(&id, how, clock.as_ref());
+                self.give_back_unless(is_known, &key, id);
             }
-            Message::Named(id) => waiters.named(&id),
-            Message::Look(key) => waiters.due_now(&key),
+            Message::Named(key, id) => {
+                let is_known = self.waiters().named(&id);
+                self.give_back_unless(is_known, &key, id);
+            }
+            Message::Look(key) => self.waiters().due_now(&key),
             Message::Missed => {
-                waiters.all_due();
+                self.waiters().all_due();
                 self.missed.notify_one();
             }
             Message::Lost(lock) => {
                 // Perhaps it does not know that it had it.
-                waiters.asks_again(&lock.id);
-                drop(waiters);
+                self.waiters().asks_again(&lock.id);
                 self.holds.taken_away(&lock);
             }
+        }
+    }
+
+    /// A store that has forgotten what was done last, as after a failover, may give the lock to one of us
+    /// who waits no more. Nobody would release it.
+    fn give_back_unless(self: &Arc<Self>, is_known: bool, key: &Text, id: Text) {
+        if !is_known && !self.holds.contains(&id) {
+            let waiter = Waiter::only(id, self.patience.max(LEAST));
+            claim::spawn_undo(self.clone(), key.clone(), waiter, false);
         }
     }
 
@@ -324,15 +343,16 @@ impl<B: Backend> Waiting<B> {
         }
     }
 
-    fn handed_on(&self, released: Released, sent: Moment) -> bool {
+    fn handed_on(self: &Arc<Self>, key: &Text, released: Released, sent: Moment) -> bool {
         match released {
             Released::No => false,
             Released::Yes => true,
             Released::HandedOn(handed) => {
                 let clock = Reading { sent, at: Duration::ZERO };
-                let mut waiters = self.waiters();
                 for Handed { id, token } in handed {
-                    waiters.granted_early(&id, Early::Here(token, sent), Some(&clock));
+                    let how = Early::Here(token, sent);
+                    let is_known = self.waiters().granted_early(&id, how, Some(&clock));
+                    self.give_back_unless(is_known, key, id);
                 }
                 true
             }
@@ -366,36 +386,9 @@ impl<B: Backend> Drop for Place<B> {
     }
 }
 
-/// Whether a beat may work again later, and the wait with it: a server that is full or busy still
-/// keeps the queue.
-fn is_passing(error: &Error) -> bool {
-    let is_full = matches!(error, Error::Redis { code, .. } if code == "OOM" || code == "BUSY");
-    is_full || error.is_transient()
-}
-
-/// How long after a look at the lock the next one is due.
-fn next_beat(view: &View, interval: Duration, delay: Duration) -> Duration {
-    let due = match (&view.held, view.left) {
-        (Held::Free, _) => SOON,
-        // Processes that poll in step would always meet the same of the others.
-        (Held::Foreign, _) => delay.mul_f64(rand::rng().random_range(0.5..1.0)),
-        // Redis counts whole milliseconds.
-        (_, Some(left)) => left + Duration::from_millis(1),
-        (_, None) => interval,
-    };
-    due.min(interval)
-}
-
 async fn next_of(messages: &mut Option<Messages>) -> Option<Message> {
     match messages {
         Some(messages) => messages.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn pause_until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

@@ -5,9 +5,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dist_lock::backend::{CLAIM, Memory, Mode, Text};
+use dist_lock::backend::{CLAIM, Memory, Mode, Text, Waiter};
 use dist_lock::schedule::Schedule;
-use dist_lock::{Acquire, Backend, Error, Lock, Locker, Result};
+use dist_lock::{Acquire, Backend, Error, Lock, Locker, Result, id};
 use support::flaky::{Fate, Flaky};
 use support::takes;
 use tokio::task::JoinHandle;
@@ -56,6 +56,12 @@ impl Process {
         let waiting = self.waits();
         sleep(milliseconds(1)).await;
         waiting
+    }
+
+    /// Leaves a waiter in the queue that is none, as in a store which has forgotten that it left.
+    async fn haunts(&self) {
+        let id = id::unique(self.store.process(), 0);
+        self.store.acquire(&KEY.into(), &Waiter::only(id, TTL), true).await.unwrap();
     }
 
     async fn holds(&self, ttl: Duration) -> Text {
@@ -315,6 +321,76 @@ async fn waiters_that_died_long_ago_cost_nothing() {
     first.release(&holder).await;
 
     assert_eq!(wait_of(waiter).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_to_one_who_waits_no_more_is_given_back_at_once() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let before = [first.queues().await, second.queues().await];
+    for process in [&first, &first, &second, &second, &first] {
+        process.haunts().await;
+    }
+    let last = [first.queues().await, second.queues().await];
+    let began = Instant::now();
+
+    first.release(&holder).await;
+    let [one, other] = before;
+    first.release(&id_of(one).await).await;
+    second.release(&id_of(other).await).await;
+
+    let [one, other] = last;
+    first.release(&id_of(one).await).await;
+    id_of(other).await;
+    assert!(began.elapsed() < milliseconds(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_those_who_wait_no_more_a_lock_that_expires_goes_on_to_who_does() {
+    let [first, second] = processes();
+    let dead = first.store.memory().clone().client();
+    assert!(takes(&dead, KEY, "dead", 2 * BEAT).await);
+    // Both are heard.
+    let before = [first.queues().await, second.queues().await];
+    for process in [&first, &second, &first] {
+        process.haunts().await;
+    }
+    let last = first.queues().await;
+    before.into_iter().for_each(|waiting| waiting.abort());
+
+    let waited = wait_of(last).await;
+    assert!(waited <= 2 * BEAT + milliseconds(10), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_heard_of_late_leaves_the_lock_to_whom_it_was_granted() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    let waiter = second.queues().await;
+    second.store.delay_messages(CLAIM);
+
+    first.release(&holder).await;
+    // A beat is earlier.
+    let id = id_of(waiter).await;
+    sleep(2 * CLAIM).await;
+
+    assert!(second.release(&id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_heard_of_before_the_place_in_the_queue_counts() {
+    let [first, second] = processes();
+    let holder = first.holds(TTL).await;
+    second.queues().await.abort();
+    second.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
+    let waiter = second.queues().await;
+    let steps = second.store.steps().len();
+
+    first.release(&holder).await;
+    let id = id_of(waiter).await;
+
+    assert_eq!(second.store.steps()[steps..], [""; 0], "nothing was asked or given back");
+    assert!(second.release(&id).await);
 }
 
 #[tokio::test(start_paused = true)]

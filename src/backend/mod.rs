@@ -162,12 +162,12 @@ pub enum Beat {
 /// What reaches a process without its asking. A message may be lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A waiter of this process holds the lock, for [`CLAIM`] or its ttl if that is shorter, since
+    /// A waiter of this process holds this key, for [`CLAIM`] or its ttl if that is shorter, since
     /// then on the store's clock.
-    Granted(Handed, Duration),
-    /// A waiter of this process was named, by its id, as one who holds the lock; whether it does is for
+    Granted(Text, Handed, Duration),
+    /// A waiter of this process was named, by its id, as one who holds this key; whether it does is for
     /// it to ask.
-    Named(Text),
+    Named(Text, Text),
     /// Something about this key has changed: beat now.
     Look(Text),
     /// Others may have been lost: beat now for all keys.

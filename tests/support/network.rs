@@ -258,7 +258,7 @@ impl Network {
         let processes = lock(&self.processes).clone();
         for process in processes {
             while let Some(message) = process.told() {
-                if let Message::Granted(Handed { id, token }, _) = &message {
+                if let Message::Granted(_, Handed { id, token }, _) = &message {
                     fact.tokens.push((id.clone(), *token));
                 }
                 let is_hidden =

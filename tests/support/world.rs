@@ -600,11 +600,11 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
     async fn told(&mut self) -> Vec<Vec<String>> {
         let told = self.hand.told(&mut self.listening).await;
         let mut words = |message| match message {
-            Message::Granted(Handed { id, token }, _) => {
-                format!("granted {}", self.tokens.name(&id, token))
+            Message::Granted(key, Handed { id, token }, _) => {
+                format!("granted {key} {}", self.tokens.name(&id, token))
             }
             Message::Look(key) => format!("look {key}"),
-            Message::Named(_) | Message::Missed => "something only a Cluster tells".into(),
+            Message::Named(..) | Message::Missed => "something only a Cluster tells".into(),
             Message::Lost(Handed { id, token }) => format!("lost {}", self.tokens.name(&id, token)),
         };
         told.into_iter().map(|heard| heard.into_iter().map(&mut words).collect()).collect()

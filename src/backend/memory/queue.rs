@@ -167,7 +167,7 @@ impl Step<'_> {
         }
         match queued {
             Some(queued) if capacity > 0 => {
-                released(self.promote(key, queued, Some(capacity), |_, _| true).1)
+                released(self.promote(key, queued, Some(capacity), |_| true).1)
             }
             _ => Released::Yes,
         }
@@ -366,7 +366,7 @@ impl Step<'_> {
                 return Released::Yes;
             }
         }
-        let (granted, handed) = self.promote(key, queued + 1, None, |_, _| true);
+        let (granted, handed) = self.promote(key, queued + 1, None, |_| true);
         if !granted {
             tidy(&mut self.locks.entry(key).queue);
         }
@@ -385,7 +385,7 @@ impl Step<'_> {
                 && shares.has_room()
             {
                 let capacity = shares.capacity;
-                self.promote(key, queued, Some(capacity), |other, _| Some(other) == id);
+                self.promote(key, queued, Some(capacity), |other| Some(other) == id);
             }
             return held;
         }
@@ -401,10 +401,7 @@ impl Step<'_> {
             }
             queue.shut = Some(now + pause);
         }
-        let knows = |other: &Text, sharing: Sharing| {
-            Some(other) == id || id.is_some() && sharing == Sharing::Exclusive
-        };
-        let (granted, _) = self.promote(key, 1, None, knows);
+        let (granted, _) = self.promote(key, 1, None, |other| Some(other) == id);
         match &self.locks.entry(key).lock {
             Some(Lock { id, token: Some(token), .. }) if granted => {
                 Held::Ours(Handed { id: id.clone(), token: *token })
@@ -422,7 +419,7 @@ impl Step<'_> {
         key: &Text,
         queued: u64,
         mut capacity: Option<u32>,
-        knows: impl Fn(&Text, Sharing) -> bool,
+        knows: impl Fn(&Text) -> bool,
     ) -> (bool, Vec<Handed>) {
         let (mut passed, mut granted, mut handed) = (0, false, Vec::new());
         let time = self.locks.time();
@@ -448,9 +445,10 @@ impl Step<'_> {
             if capacity.is_some() && !(waiter.sharing.capacity() == capacity && has_room) {
                 break;
             }
-            let here = here && knows(&waiter.id, waiter.sharing);
+            let here = here && knows(&waiter.id);
             let given = Handed { id: waiter.id.clone(), token };
-            if !here && !(self.tell)(&process, Message::Granted(given.clone(), time)) {
+            let message = || Message::Granted(key.clone(), given.clone(), time);
+            if !here && !(self.tell)(&process, message()) {
                 passed += 1;
                 // It was written down before it was told, and is taken back.
                 if let (Some(lock), Some(_)) = (lock, capacity) {

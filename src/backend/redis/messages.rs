@@ -56,8 +56,10 @@ fn understand(payload: &[u8]) -> Option<Message> {
     let (kind, rest) = text.split_once(' ')?;
     match kind {
         "granted" => {
-            let (lock, at) = rest.rsplit_once(' ')?;
-            Some(Message::Granted(handed(lock)?, Duration::from_millis(at.parse().ok()?)))
+            let mut words = rest.splitn(4, ' ');
+            let (id, token) = (words.next()?.into(), words.next()?.parse().ok()?);
+            let at = Duration::from_millis(words.next()?.parse().ok()?);
+            Some(Message::Granted(words.next()?.into(), Handed { id, token }, at))
         }
         "look" => Some(Message::Look(rest.into())),
         "lost" => handed(rest).map(Message::Lost),
@@ -78,14 +80,22 @@ mod tests {
     #[test]
     fn a_payload_is_understood_or_ignored() {
         let handed = Handed { id: "c1".into(), token: 1_795_445_887_480_303 };
-        let granted = Message::Granted(handed.clone(), Duration::from_millis(1_795_445_887_480));
+        let at = Duration::from_millis(1_795_445_887_480);
+        let granted = Message::Granted("lock:a b".into(), handed.clone(), at);
 
-        assert_eq!(understand(b"granted c1 1795445887480303 1795445887480"), Some(granted));
+        let payload = b"granted c1 1795445887480303 1795445887480 lock:a b";
+        assert_eq!(understand(payload), Some(granted));
         assert_eq!(understand(b"lost c1 1795445887480303"), Some(Message::Lost(handed)));
         assert_eq!(understand(b"look lock:a b"), Some(Message::Look("lock:a b".into())));
-        for nonsense in
-            [&b""[..], b"granted", b"granted c1", b"granted c1 1 x", b"lost c1", b"other c1 1"]
-        {
+        for nonsense in [
+            &b""[..],
+            b"granted",
+            b"granted c1",
+            b"granted c1 1 1",
+            b"granted c1 1 x k",
+            b"lost c1",
+            b"other c1 1",
+        ] {
             assert_eq!(understand(nonsense), None);
         }
     }

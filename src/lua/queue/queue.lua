@@ -97,7 +97,9 @@ local function grant(lock, queued, shared, waiter, token, here)
     call('HSET', lock, 'id', id, 'owner', owner, 'fence', token, 'queued', queued)
     call('PEXPIRE', lock, ttl)
   end
-  if here or tell(process, string.format('granted %s %s %.0f', id, token, now())) > 0 then return true end
+  if here then return true end
+  local message = string.format('granted %s %s %.0f ', id, token, now()) .. lock
+  if tell(process, message) > 0 then return true end
   if shared then call('HDEL', lock, '=' .. id) else call('DEL', lock) end
   return false
 end
@@ -121,7 +123,7 @@ local function promote(lock, queue, queued, capacity, knows)
       break
     else
       local token = next_number()
-      here = here and knows(id, asked)
+      here = here and knows(id)
       local done, heard = pcall(grant, lock, queued, capacity, waiter, token, here)
       if not done and not granted then error(heard, 0) end
       if not done then break end
@@ -191,7 +193,7 @@ end
 
 -- Whoever finds the lock free with a queue before it hands it on, but not in a barge window; and whoever
 -- finds room for another share gives it to the first waiter. Who asks, as `id`, learns from the answer what it
--- was given, and who would have the lock alone from `view`; without an id nobody learns anything.
+-- was given; all others are told, also those of its process.
 -- returns the kind of holder after that, and what is left of a window
 local function mend(lock, queue, id, kind, queued, capacity)
   if kind == OURS and capacity and queued and has_room(lock, true, capacity) then
@@ -212,9 +214,7 @@ local function mend(lock, queue, id, kind, queued, capacity)
     call('ZREM', queue, 'window', 'theirs')
     call('ZADD', queue, -(now() + pause), 'shut')
   end
-  local granted = promote(lock, queue, 1, nil, function(other, shares)
-    return other == id or id and not shares
-  end)
+  local granted = promote(lock, queue, 1, nil, function(other) return other == id end)
   return granted and OURS or FREE
 end
 

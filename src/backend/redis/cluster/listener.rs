@@ -48,10 +48,10 @@ impl Ear {
 
     fn hear(&self, message: Message) {
         let message = match message {
-            Message::Granted(handed, _) if !self.heard().is_new(&handed) => return,
+            Message::Granted(_, handed, _) if !self.heard().is_new(&handed) => return,
             // It was heard from any node, also where the one that published it found nobody who hears
             // it there, and gave the lock to the next. And its time is on that node's clock.
-            Message::Granted(Handed { id, .. }, _) => Message::Named(id),
+            Message::Granted(key, Handed { id, .. }, _) => Message::Named(key, id),
             message => message,
         };
         // That nobody listens any more is seen elsewhere.
@@ -160,7 +160,7 @@ mod tests {
         let ear = Ear::new(sender);
         let granted = |id: &str, token| {
             let handed = Handed { id: id.into(), token };
-            Message::Granted(handed, Duration::from_secs(1))
+            Message::Granted("k".into(), handed, Duration::from_secs(1))
         };
 
         for (id, token) in [("a", 1), ("a", 1), ("b", 1), ("a", 1), ("a", 2), ("b", 1)] {
@@ -171,7 +171,7 @@ mod tests {
         }
 
         for id in ["a", "b", "a", "a"] {
-            assert_eq!(messages.try_recv(), Ok(Message::Named(id.into())));
+            assert_eq!(messages.try_recv(), Ok(Message::Named("k".into(), id.into())));
         }
         assert_eq!(ear.heard.lock().unwrap().all.len(), REMEMBERED);
     }
