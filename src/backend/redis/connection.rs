@@ -226,7 +226,7 @@ async fn send(link: Link, opener: Arc<Opener>, steps: Vec<Pending>) {
                 link.send_in_full();
             }
             if settled.is_replica {
-                link.close();
+                link.give_up();
             }
             again.extend(settled.again);
         }

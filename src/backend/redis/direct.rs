@@ -213,7 +213,8 @@ impl Direct {
     /// The connection is gone.
     pub fn hang_up(&self, cause: Cause) {
         let state = self.state();
-        if matches!(state.phase, Phase::Open(_)) {
+        if let Phase::Open(wire) = &state.phase {
+            wire.forget_unsent();
             self.opener.reach().lost(&cause.message);
             lose(state, cause);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::{Pipeline, Value};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::select;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::primary::Left;
@@ -28,6 +28,7 @@ pub struct Link {
     questions: mpsc::UnboundedSender<Question>,
     /// Reads and writes.
     driver: Arc<Task>,
+    given_up: Arc<Notify>,
     in_full: Arc<AtomicBool>,
 }
 
@@ -48,13 +49,17 @@ impl Link {
     /// A link over `stream`, which was greeted. It ends when its server was left.
     pub fn over(stream: Box<dyn Stream>, mut left: Left) -> Self {
         let (questions, asked) = mpsc::unbounded_channel();
-        let driver = Task::start(async move {
-            select! {
-                () = drive(stream, asked) => {}
-                () = left.until() => {}
+        let given_up = Arc::<Notify>::default();
+        let driver = Task::start({
+            let given_up = given_up.clone();
+            async move {
+                select! {
+                    () = drive(stream, asked, &given_up) => {}
+                    () = left.until() => {}
+                }
             }
         });
-        Link { questions, driver: Arc::new(driver), in_full: Arc::default() }
+        Link { questions, driver: Arc::new(driver), given_up, in_full: Arc::default() }
     }
 
     /// Whether scripts must be sent with their text.
@@ -72,9 +77,10 @@ impl Link {
         !self.driver.has_ended()
     }
 
-    /// Ends the connection for everybody.
-    pub fn close(&self) {
-        self.driver.end();
+    /// Ends the connection for everybody. What has not left yet never will, since it may be tried again
+    /// over another one.
+    pub fn give_up(&self) {
+        self.given_up.notify_one();
     }
 
     /// Sends the commands of `pipeline` in one write and returns a reply to each. When there is
@@ -89,7 +95,7 @@ impl Link {
         match timeout(limit, answered).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(Cause::hung_up())),
             Err(_) => {
-                self.close();
+                self.give_up();
                 Err(Cause::timeout("no reply", limit))
             }
         }
@@ -97,9 +103,13 @@ impl Link {
 }
 
 /// Writes what is asked and hands out the replies, until the connection is of no more use.
-async fn drive(stream: Box<dyn Stream>, mut asked: mpsc::UnboundedReceiver<Question>) {
+async fn drive(
+    stream: Box<dyn Stream>,
+    mut asked: mpsc::UnboundedReceiver<Question>,
+    given_up: &Notify,
+) {
     let mut waiting = VecDeque::new();
-    let Err(cause) = exchange(stream, &mut asked, &mut waiting).await;
+    let Err(cause) = exchange(stream, &mut asked, &mut waiting, given_up).await;
     for Waiting { answer, .. } in waiting {
         let _ = answer.send(Err(cause.clone()));
     }
@@ -109,6 +119,7 @@ async fn exchange(
     stream: Box<dyn Stream>,
     asked: &mut mpsc::UnboundedReceiver<Question>,
     waiting: &mut VecDeque<Waiting>,
+    given_up: &Notify,
 ) -> Result<Infallible, Cause> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut replies = Replies::default();
@@ -119,6 +130,10 @@ async fn exchange(
         // What is asked together is sent together. Each of these can be dropped and begun again.
         select! {
             biased;
+            () = given_up.notified() => {
+                reader.unsplit(writer).forget_unsent();
+                return Err(Cause::new("the connection was given up"));
+            }
             Some(question) = asked.recv() => {
                 waiting.push_back(question.waiting);
                 match unsent.is_empty() {
@@ -174,6 +189,7 @@ fn hand_out(reply: Value, waiting: &mut VecDeque<Waiting>) -> Result<(), Cause> 
 #[cfg(test)]
 mod tests {
     use tokio::io::{DuplexStream, duplex};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::super::primary::Primary;
     use super::super::settings::{Endpoint, Target};
@@ -181,12 +197,18 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    /// A link that takes a few bytes at a time, and the server at its end.
-    async fn link() -> (Link, DuplexStream) {
+    impl Stream for DuplexStream {}
+
+    async fn link_over(stream: impl Stream + 'static) -> Link {
         let target = Target::Server(Endpoint::Unix("/nowhere".into()));
         let (_, left) = Primary::new(&target, LIMIT).unwrap().find().await.unwrap();
+        Link::over(Box::new(stream), left)
+    }
+
+    /// A link that takes a few bytes at a time, and the server at its end.
+    async fn link() -> (Link, DuplexStream) {
         let (ours, server) = duplex(16);
-        (Link::over(Box::new(ours), left), server)
+        (link_over(ours).await, server)
     }
 
     fn pipeline(keys: &[&str]) -> Pipeline {
@@ -258,5 +280,29 @@ mod tests {
         assert_eq!(answer, Err(Cause::timeout("no reply", LIMIT)));
         tokio::task::yield_now().await;
         assert!(!link.is_open());
+    }
+
+    #[tokio::test]
+    async fn what_has_not_left_when_a_link_is_given_up_never_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let link = link_over(TcpStream::connect(address).await.unwrap()).await;
+        let (mut server, _) = listener.accept().await.unwrap();
+        // More than the system keeps for a server that reads nothing.
+        let (large, size) = ("x".repeat(1024), 32 * 1024);
+        let question = pipeline(&vec![&*large; size]);
+
+        let answer = link.ask(&question, Duration::from_millis(100)).await;
+
+        assert!(answer.is_err());
+        let mut room = vec![0; 1 << 20];
+        let ended = loop {
+            match server.read(&mut room).await {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error.kind()),
+            }
+        };
+        assert_eq!(ended, Err(io::ErrorKind::ConnectionReset));
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use super::transport::Plain;
 
 #[cfg(unix)]
-use std::os::fd::{IntoRawFd, OwnedFd as Descriptor};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd as Descriptor};
 #[cfg(windows)]
 use std::os::windows::io::{IntoRawSocket, OwnedSocket as Descriptor};
 
@@ -83,6 +83,25 @@ impl Socket {
         match self.0.peek(&mut [0]) {
             Ok(count) => count == 0,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Makes that what the network has not taken yet goes nowhere once all descriptors are closed, as
+    /// [`Stream::forget_unsent`](super::transport::Stream::forget_unsent) does.
+    pub fn forget_unsent(&self) {
+        #[cfg(unix)]
+        {
+            let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+            // SAFETY: the descriptor is open, and the option is of the size it says.
+            let _ = unsafe {
+                libc::setsockopt(
+                    self.0.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    libc::SO_LINGER,
+                    (&raw const linger).cast(),
+                    size_of::<libc::linger>() as libc::socklen_t,
+                )
+            };
         }
     }
 

@@ -9,15 +9,34 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::settings::{Endpoint, Family};
 use super::tls::TlsSettings;
 use crate::error::{Cause, Error, Result};
 
 /// A stream of bytes to and from a server.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Makes that what the network has not taken yet goes nowhere once this is dropped. Otherwise the
+    /// system goes on trying, and a server may carry it out minutes later.
+    fn forget_unsent(&self) {}
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl Stream for TcpStream {
+    fn forget_unsent(&self) {
+        // One that has ended already has forgotten it.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn forget_unsent(&self) {
+        self.get_ref().0.forget_unsent();
+    }
+}
+
+#[cfg(unix)]
+impl Stream for tokio::net::UnixStream {}
 
 /// A stream that is not encrypted.
 #[derive(Debug)]

@@ -151,6 +151,11 @@ impl Wire {
         self.is_quiet() && self.socket.is_closed()
     }
 
+    /// What has not left yet never will, since it may be tried again over another connection.
+    pub fn forget_unsent(&self) {
+        self.socket.forget_unsent();
+    }
+
     /// Ends the connection; what is under way fails.
     pub fn end(self, cause: Cause) {
         self.socket.shut_down();
@@ -166,6 +171,7 @@ impl Wire {
 #[cfg(all(test, unix))]
 mod tests {
     use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
@@ -285,6 +291,22 @@ mod tests {
         sent += &read_all(&mut server);
 
         assert!(sent.len() > 4 * 1024 * 1024 && sent.ends_with("$4\r\nlast\r\n"));
+    }
+
+    #[tokio::test]
+    async fn what_has_not_left_when_a_wire_is_given_up_never_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let mut wire = Wire::new(opener(), Socket::from(OwnedFd::from(ours)));
+        assert!(wire.send(release("a", 32 * 1024 * 1024).0), "the system took it all");
+
+        wire.forget_unsent();
+        wire.end(Cause::hung_up());
+
+        let ended = server.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        assert_eq!(ended, Err(io::ErrorKind::ConnectionReset));
     }
 
     #[tokio::test]
