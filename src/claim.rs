@@ -296,6 +296,11 @@ impl<B: Backend> Claim<B> {
         self.state != State::Nothing
     }
 
+    /// Who claims it, if an attempt of that id may still be carried out, after the lock was released even.
+    pub fn late(&self) -> Option<Waiter> {
+        (self.state == State::Lost).then(|| self.waiter.clone())
+    }
+
     /// The caller takes the lock, which is among those held here: nothing is to be undone.
     pub fn keep(mut self) -> Text {
         self.state = State::Nothing;

@@ -8,7 +8,7 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use crate::agenda::Place;
-use crate::backend::{Text, Token};
+use crate::backend::{Text, Token, Waiter};
 use crate::clock::Moment;
 use crate::lease::{Grant, lease};
 
@@ -102,6 +102,8 @@ pub struct Hold {
     pub on_end: Vec<OnEnd>,
     /// Its fencing token.
     pub token: Option<Token>,
+    /// Whose lock it would be again if an attempt without an answer is carried out late.
+    pub late: Option<Box<Waiter>>,
     /// When its caller got it.
     granted: Instant,
     since: Moment,
@@ -148,6 +150,7 @@ impl Hold {
             place: None,
             on_end: Vec::new(),
             token: grant.token,
+            late: None,
             granted,
             since: grant.since,
             ttl,

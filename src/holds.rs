@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agenda::Agenda;
-use crate::backend::{Handed, Text, Token};
+use crate::backend::{Handed, Text, Token, Waiter};
 use crate::clock::Moment;
 use crate::hold::Hold;
 pub use crate::hold::{Due, End, Extending, OnEnd, Past, Renewal, State};
@@ -300,6 +300,11 @@ impl OneOf<'_> {
         let past = hold.as_ref().map(Hold::past).unwrap_or_default();
         tell(hold.map(|hold| hold.on_end).unwrap_or_default(), End::Released);
         past
+    }
+
+    /// [`Hold::late`].
+    pub fn late(self) -> Option<Waiter> {
+        self.change(|hold| hold.late.as_deref().cloned()).flatten()
     }
 
     /// [`Hold::not_released`].

@@ -164,6 +164,7 @@ impl<B: Backend> Locker<B> {
     pub async fn let_go(&self, key: &Text, id: &Text) -> Result<Option<Past>> {
         let hold = self.holds.of(key, id);
         hold.releasing();
+        let late = hold.late();
         let released = self.release_patiently(key, id).await;
         let mut past = None;
         match &released {
@@ -179,7 +180,17 @@ impl<B: Backend> Locker<B> {
             }
             Err(_) => hold.not_released(),
         }
+        if released.is_ok() {
+            self.undo_late(key, late);
+        }
         released.map(|_| past)
+    }
+
+    /// An attempt that has no answer so far may take the lock once more now that it was let go of.
+    fn undo_late(&self, key: &Text, late: Option<Waiter>) {
+        if let Some(waiter) = late {
+            claim::spawn_undo(self.waiting.clone(), key.clone(), waiter, true);
+        }
     }
 
     async fn release_patiently(&self, key: &Text, id: &Text) -> Result<bool> {
@@ -240,6 +251,7 @@ impl<B: Backend> Locker<B> {
                     return Ok(is_held);
                 }
                 Ok(is_ours) => {
+                    self.undo_late(key, hold.late());
                     hold.end(if is_ours { End::Released } else { End::Taken });
                     return Ok(is_ours);
                 }
@@ -281,7 +293,8 @@ impl<B: Backend> Locker<B> {
         if attempts == 1 {
             self.look_at_times(&grant, *ttl, waited);
         }
-        let hold = Hold::new(claim.key().clone(), &grant, granted, *ttl, group, renewal);
+        let mut hold = Hold::new(claim.key().clone(), &grant, granted, *ttl, group, renewal);
+        hold.late = claim.late().map(Box::new);
         self.holds.add(id, hold);
         self.look_after_holds();
         Lock { id: claim.keep(), token: grant.token, attempts, waited }

@@ -32,6 +32,8 @@ pub enum Fate {
     Late(Duration),
     /// It is carried out, and the answer is lost with the connection, which takes this long.
     LostLate(Duration),
+    /// The connection is lost, and it is carried out this much later all the same.
+    CarriedOutLate(Duration),
     /// The server refuses it.
     Refused,
 }
@@ -242,9 +244,34 @@ impl Flaky {
     }
 }
 
+impl Flaky {
+    /// Whether the next step of this name is carried out late, and when.
+    fn is_late(&self, name: &str) -> Option<Duration> {
+        let mut by_name = self.by_name.lock().unwrap();
+        let fates = by_name.get_mut(name)?;
+        let Some(Fate::CarriedOutLate(delay)) = fates.front() else { return None };
+        let delay = *delay;
+        fates.pop_front();
+        Some(delay)
+    }
+}
+
+fn later<T>(delay: Duration, step: impl Future<Output = T> + Send + 'static) -> Error {
+    tokio::spawn(async move {
+        sleep(delay).await;
+        step.await;
+    });
+    Error::Unknown(Cause::new("reset"))
+}
+
 impl Backend for Flaky {
     async fn acquire(&self, key: &Text, waiter: &Waiter, wait: bool) -> Result<Acquired> {
         let wait = wait && self.has_queue;
+        if let Some(delay) = self.is_late("acquire") {
+            let (client, key, waiter) = (self.client.clone(), key.clone(), waiter.clone());
+            let step = async move { client.acquire(&key, &waiter, wait).await };
+            return Err(later(delay, step));
+        }
         match self.meet("acquire", &waiter.id, self.client.acquire(key, waiter, wait)).await? {
             Acquired::Taken if !self.has_queue => Ok(Acquired::NoQueue),
             acquired => Ok(acquired),
@@ -273,6 +300,10 @@ impl Backend for Flaky {
     }
 
     async fn steal(&self, key: &Text, waiter: &Waiter) -> Result<Acquired> {
+        if let Some(delay) = self.is_late("steal") {
+            let (client, key, waiter) = (self.client.clone(), key.clone(), waiter.clone());
+            return Err(later(delay, async move { client.steal(&key, &waiter).await }));
+        }
         self.meet("steal", &waiter.id, self.client.steal(key, waiter)).await
     }
 
