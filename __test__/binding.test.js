@@ -186,6 +186,8 @@ test('calls of all threads that wait, and many at a time, share two more connect
       await Promise.all(Array.from({ length: 100 }, (_, at) => locks.getAcquiredLock(`${at}`)))
       say('through')
     }
+    // While others wait a lone call may go over what they share, and need no connection of its thread.
+    await distLock(url).getAcquiredLock('before')
     const worker = thread({ url }, work)
     await worker.heard('through')
     await work({ distLock, say, url })

@@ -18,14 +18,23 @@ let redis
 const starting = startRedis({ after })
 before(async () => (redis = await starting))
 
-test('four old and four new processes exclude each other, and none starves', async (t) => {
+test('four old and four new processes exclude each other, and neither starves the other', async (t) => {
   const shares = await contend(t, [...OLD, ...NEW])
 
-  const total = shares.reduce((sum, { turns }) => sum + turns, 0)
+  const sum = (version) => {
+    const ofVersion = shares.filter((share) => !version || share.version === version)
+    return ofVersion.reduce((sum, { turns }) => sum + turns, 0)
+  }
+  const total = sum()
+  const seen = shares.map(({ version, turns }) => `${version}: ${turns}`).join(', ')
   assert.equal(Number(await redis.command('GET', 'counter')), total, 'an update was lost')
-  for (const { version, turns } of shares) {
-    const seen = shares.map((share) => `${share.version}: ${share.turns}`).join(', ')
-    assert.ok(turns >= total / shares.length / 5, `a process of ${version} starves: ${seen}`)
+  // Each has its time, in which version 2 takes more turns: one process after the other, without handing on.
+  for (const version of ['version 2', 'version 3']) {
+    assert.ok(sum(version) >= total / 2 / 10, `the processes of ${version} starve: ${seen}`)
+  }
+  // Those of version 2 may starve one another, as ever.
+  for (const { version, turns } of shares.filter(({ version }) => version === 'version 3')) {
+    assert.ok(turns >= sum(version) / NEW.length / 2, `a process of ${version} starves: ${seen}`)
   }
 })
 
