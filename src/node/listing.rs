@@ -9,7 +9,7 @@ use crate::id;
 
 /// One row of seven fields for each who holds or waits: `held` or `waits`, the key, the name of the manager,
 /// the owner, how many may hold the lock at once (zero: any number; nothing: one alone), its token, and the
-/// milliseconds that are left or that it waited. `lib/web/listing.js` reads it.
+/// milliseconds that are left or that it waited. `lib/web/query.js` reads it.
 pub fn write(listings: &[Listing]) -> String {
     let mut text = String::new();
     for Listing { key, holders, waiters } in listings {
