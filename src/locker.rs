@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Sharing, Text, Token, Waiter};
@@ -115,43 +116,53 @@ impl<B: Backend> Locker<B> {
     ///
     /// Dropping the future gives up: the place in the queue is left, and an attempt that is under
     /// way is undone in the background.
-    pub async fn acquire(&self, request: Acquire) -> Result<Option<Lock>> {
+    pub fn acquire(
+        &self,
+        request: Acquire,
+    ) -> impl Future<Output = Result<Option<Lock>>> + Send + use<'_, B> {
         match request.sharing == Sharing::Exclusive || request.schedule.waits() {
-            true => self.take(request).await,
-            false => Box::pin(self.share_at_once(request)).await,
+            true => Either::Left(self.take(request)),
+            false => Either::Right(Box::pin(self.share_at_once(request))),
         }
     }
 
     /// [`acquire`](Self::acquire), whoever came before.
-    pub(crate) async fn take(&self, request: Acquire) -> Result<Option<Lock>> {
+    pub(crate) fn take(
+        &self,
+        request: Acquire,
+    ) -> impl Future<Output = Result<Option<Lock>>> + Send + use<'_, B> {
         let Acquire { key, owner, ttl, schedule, renewal, group, sharing, steal } = request;
         let id = id::unique(self.backend().process(), group);
         let waiter = Waiter { id, owner, ttl, sharing };
         let mut claim = Claim::new(self.waiting.clone(), key, waiter, schedule.waits());
-        if steal {
-            let grant = self.steal(&mut claim, &schedule).await?;
-            return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
-        }
+        // Not an async function, which would keep what it was called with, and once more where it is used.
+        async move {
+            if steal {
+                let grant = Box::pin(self.steal(&mut claim, &schedule)).await?;
+                return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
+            }
 
-        // A key that is free and a server that answers are one question, without the state that
-        // waiting takes: what is kept for each lock under way should be small.
-        let mut first = None;
-        let goes_alone = schedule.deadline().is_none()
-            && !self.must_line_up(claim.key())
-            && !self.may_overtake(&claim, &schedule);
-        if goes_alone && !self.polls.load(Ordering::Relaxed) {
-            first = match self.attempt(&mut claim, &schedule).await {
-                Ok(Attempt::Held(grant)) => {
-                    return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
-                }
-                Ok(Attempt::Taken) if !schedule.waits() => return Ok(None),
-                Ok(attempt) => Some(Ok(attempt)),
-                Err(error) => Some(Err((error, schedule.started()))),
-            };
+            // A key that is free and a server that answers are one question, without the state that
+            // waiting takes; and who waits need not keep what the question took: for each lock under
+            // way and each waiter there should be little.
+            let mut first = None;
+            let goes_alone = schedule.deadline().is_none()
+                && !self.must_line_up(claim.key())
+                && !self.may_overtake(&claim, &schedule);
+            if goes_alone && !self.polls.load(Ordering::Relaxed) {
+                first = match Box::pin(self.attempt(&mut claim, &schedule)).await {
+                    Ok(Attempt::Held(grant)) => {
+                        return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
+                    }
+                    Ok(Attempt::Taken) if !schedule.waits() => return Ok(None),
+                    Ok(attempt) => Some(Ok(attempt)),
+                    Err(error) => Some(Err((error, schedule.started()))),
+                };
+            }
+            let waiter = WaitingAcquire::new(self, &mut claim, &schedule, first);
+            let (grant, attempts) = Box::pin(waiter.wait()).await?;
+            Ok(grant.map(|grant| self.keep(claim, &schedule, grant, attempts, renewal, group)))
         }
-        let waiter = WaitingAcquire::new(self, &mut claim, &schedule);
-        let (grant, attempts) = Box::pin(waiter.wait(first)).await?;
-        Ok(grant.map(|grant| self.keep(claim, &schedule, grant, attempts, renewal, group)))
     }
 
     /// Frees a lock. `false`: `id` does not hold it (any more). When the store cannot be reached, it

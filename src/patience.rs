@@ -18,7 +18,8 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Patience {
     limit: Duration,
     pause: Duration,
-    trouble: Option<Trouble>,
+    /// In a box, because most calls have none.
+    trouble: Option<Box<Trouble>>,
 }
 
 /// Failures without an answer in between.
@@ -49,7 +50,7 @@ impl Patience {
 
     /// The failures that are going on, if any are.
     pub fn trouble(&self) -> Option<&Trouble> {
-        self.trouble.as_ref()
+        self.trouble.as_deref()
     }
 
     /// Redis answered: what was before does not count any more.
@@ -62,7 +63,8 @@ impl Patience {
     /// turn. The error when that is more than it bears.
     pub fn share(&mut self, trouble: Trouble, began: Instant) -> Result<()> {
         let since = trouble.since.max(began);
-        self.trouble = Some(Trouble { since, error: trouble.into_error_of_another() });
+        let error = trouble.into_error_of_another();
+        self.trouble = Some(Box::new(Trouble { since, error }));
         self.check()
     }
 
@@ -72,8 +74,9 @@ impl Patience {
         if !error.is_transient() {
             return Err(error);
         }
-        let trouble =
-            self.trouble.get_or_insert_with(|| Trouble { since: tried, error: error.clone() });
+        let trouble = self
+            .trouble
+            .get_or_insert_with(|| Box::new(Trouble { since: tried, error: error.clone() }));
         // Once the outcome of one try is unknown, no later failure to connect makes it known.
         if !matches!(trouble.error, Error::Unknown(_)) {
             trouble.error = error;

@@ -77,8 +77,8 @@ impl<B: Backend> Locker<B> {
             let Some(claim) = claims.get_mut(taken).filter(|_| schedule.waits()) else {
                 return Ok(None);
             };
-            let waiter = WaitingAcquire::new(self, claim, schedule);
-            if Box::pin(waiter.wait(None)).await?.0.is_none() {
+            let waiter = WaitingAcquire::new(self, claim, schedule, None);
+            if Box::pin(waiter.wait()).await?.0.is_none() {
                 return Ok(None);
             }
         }

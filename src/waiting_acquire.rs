@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::backend::{Backend, View};
+use crate::backend::Backend;
 use crate::claim::{Attempt, Claim};
-use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::lease::Grant;
 use crate::line::Place;
@@ -18,20 +19,23 @@ use crate::patience::Patience;
 use crate::polling::Polled;
 use crate::schedule::Schedule;
 use crate::waiters::News;
+use crate::waiting;
 
 /// What came of an attempt; an error with when it was made.
 pub type Tried = std::result::Result<Attempt, (Error, Instant)>;
 
-/// An acquire that has to wait.
+/// An acquire that has to wait. There may be very many: what it has only for a while is in boxes.
 pub struct WaitingAcquire<'a, B: Backend> {
     locker: &'a Locker<B>,
     claim: &'a mut Claim<B>,
     schedule: &'a Schedule,
     patience: Patience,
     /// While there is trouble, or no place in the queue yet, those of this process ask in order.
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     /// The last attempt has failed.
     is_trouble: bool,
+    /// What came of the first attempt, until that is looked at.
+    first: Option<Box<Tried>>,
 }
 
 /// How waiting in the queue ended.
@@ -41,62 +45,106 @@ enum Outcome {
     NoQueue,
 }
 
+/// What came of asking for a place in the queue.
+enum Joined<B: Backend> {
+    Queue(waiting::Place<B>),
+    Not(Outcome),
+}
+
 impl<'a, B: Backend> WaitingAcquire<'a, B> {
     /// Waits for what `claim` claims, as `schedule` says.
-    pub fn new(locker: &'a Locker<B>, claim: &'a mut Claim<B>, schedule: &'a Schedule) -> Self {
+    ///
+    /// `first` is what came of the first attempt, if it was made.
+    pub fn new(
+        locker: &'a Locker<B>,
+        claim: &'a mut Claim<B>,
+        schedule: &'a Schedule,
+        first: Option<Tried>,
+    ) -> Self {
         let patience = Patience::new(locker.patience);
-        WaitingAcquire { locker, claim, schedule, patience, place: None, is_trouble: false }
+        let first = first.map(Box::new);
+        WaitingAcquire { locker, claim, schedule, patience, place: None, is_trouble: false, first }
     }
 
-    /// Waits as the schedule says and ends at its deadline; `first` is what came of the first
-    /// attempt, if it was made. The answer comes with how often the server was asked.
-    pub async fn wait(mut self, mut first: Option<Tried>) -> Result<(Option<Grant>, u64)> {
-        let polls = self.locker.polls.load(Ordering::Relaxed);
-        let mut has_queue = first.is_some() || !polls;
-        loop {
-            if has_queue {
-                let deadline = self.schedule.deadline();
-                let queue = self.queue(first.take());
-                let outcome = match deadline {
-                    None => Ok(queue.await),
-                    Some(deadline) => timeout_at(deadline, queue).await,
-                };
-                match outcome {
-                    Ok(Err(error)) => return Err(error),
-                    Ok(Ok(Outcome::Granted(grant))) => {
-                        return Ok((Some(grant), self.claim.attempts().max(1)));
+    /// Waits as the schedule says and ends at its deadline. The answer comes with how often the
+    /// server was asked.
+    ///
+    /// Most callers who wait do so in the queue: what else there is to do has memory of its own
+    /// while it is done.
+    #[expect(clippy::manual_async_fn, reason = "that would have room for `self` twice")]
+    pub fn wait(
+        mut self,
+    ) -> impl Future<Output = Result<(Option<Grant>, u64)>> + Send + use<'a, B> {
+        async move {
+            let polls = self.locker.polls.load(Ordering::Relaxed);
+            let mut has_queue = self.first.is_some() || !polls;
+            loop {
+                if has_queue {
+                    match within(self.schedule.deadline(), self.queue()).await {
+                        Some(Err(error)) => return Err(error),
+                        Some(Ok(Outcome::Granted(grant))) => {
+                            return Ok((Some(grant), self.claim.attempts().max(1)));
+                        }
+                        Some(Ok(Outcome::Taken)) => return Ok((None, 0)),
+                        Some(Ok(Outcome::NoQueue)) => {}
+                        None => return Box::pin(self.out_of_time()).await.map(|()| (None, 0)),
                     }
-                    Ok(Ok(Outcome::Taken)) => return Ok((None, 0)),
-                    Ok(Ok(Outcome::NoQueue)) => {}
-                    Err(_) => return self.out_of_time().await.map(|()| (None, 0)),
                 }
+                match Box::pin(self.locker.polling.acquire(self.claim, self.schedule)).await? {
+                    Polled::Granted(grant, attempts) => return Ok((Some(grant), attempts)),
+                    Polled::Taken => return Ok((None, 0)),
+                    Polled::Queued(attempt) => self.first = Some(Box::new(Ok(attempt))),
+                }
+                has_queue = true;
             }
-            match self.locker.polling.acquire(self.claim, self.schedule).await? {
-                Polled::Granted(grant, attempts) => return Ok((Some(grant), attempts)),
-                Polled::Taken => return Ok((None, 0)),
-                Polled::Queued(attempt) => first = Some(Ok(attempt)),
-            }
-            has_queue = true;
         }
     }
 
     /// Waits in the queue of the store.
-    async fn queue(&mut self, mut first: Option<Tried>) -> Result<Outcome> {
-        if first.is_none() && self.locker.may_overtake(self.claim, self.schedule) {
-            self.place = Some(self.locker.polling.join(self.claim));
-            self.until_it_gives_up(self.locker.subscribed()).await;
-            self.until_it_gives_up(self.locker.early.none()).await;
-        } else if first.is_none() && self.locker.must_line_up(self.claim.key()) {
-            self.place = Some(self.locker.polling.join(self.claim));
-            // They are answered in a moment, and then stand in line before this one.
-            self.until_it_gives_up(self.locker.early.none()).await;
+    async fn queue(&mut self) -> Result<Outcome> {
+        if self.first.is_none() {
+            Box::pin(self.line_up()).await;
         }
         loop {
-            let tried = match first.take() {
-                Some(first) => first,
+            let mut place = match Box::pin(self.join()).await? {
+                Joined::Queue(place) => place,
+                Joined::Not(outcome) => return Ok(outcome),
+            };
+            match within(self.schedule.gives_up_at(), place.news()).await {
+                None => return self.taken(),
+                // Too little left to start with, or no proof: ask, which renews it if it is
+                // still ours.
+                Some(News::Granted(grant)) if grant.is_stale() || self.is_doubtful() => {}
+                Some(News::Granted(grant)) => return Ok(Outcome::Granted(grant)),
+                Some(News::Again) => {}
+                Some(News::NoQueue) => return Ok(Outcome::NoQueue),
+                Some(News::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Gets into line where others came before and have no place in the queue yet.
+    async fn line_up(&mut self) {
+        let end = self.schedule.gives_up_at();
+        if self.locker.may_overtake(self.claim, self.schedule) {
+            self.place = Some(Box::new(self.locker.polling.join(self.claim)));
+            within(end, self.locker.subscribed()).await;
+            within(end, self.locker.early.none()).await;
+        } else if self.locker.must_line_up(self.claim.key()) {
+            self.place = Some(Box::new(self.locker.polling.join(self.claim)));
+            // They are answered in a moment, and then stand in line before this one.
+            within(end, self.locker.early.none()).await;
+        }
+    }
+
+    /// Asks until this caller is in the queue, or need not be.
+    async fn join(&mut self) -> Result<Joined<B>> {
+        loop {
+            let tried = match self.first.take() {
+                Some(first) => *first,
                 None => match self.try_in_turn().await? {
                     Some(tried) => tried,
-                    None => return self.taken(),
+                    None => return self.taken().map(Joined::Not),
                 },
             };
             let attempt = match tried {
@@ -107,34 +155,31 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
                 }
             };
             self.answered();
-            match attempt {
-                Attempt::Held(grant) => return Ok(Outcome::Granted(grant)),
-                Attempt::NoQueue if self.schedule.waits() => return Ok(Outcome::NoQueue),
-                Attempt::NoQueue => return Ok(Outcome::Taken),
-                Attempt::Taken if !self.schedule.waits() => return Ok(Outcome::Taken),
+            let outcome = match attempt {
+                Attempt::Held(grant) => Outcome::Granted(grant),
+                Attempt::NoQueue if self.schedule.waits() => Outcome::NoQueue,
+                Attempt::NoQueue => Outcome::Taken,
+                Attempt::Taken if !self.schedule.waits() => Outcome::Taken,
                 Attempt::Taken => {
-                    self.place = Some(self.locker.polling.join(self.claim));
-                    match self.until_it_gives_up(self.locker.subscribed()).await {
-                        None => return self.taken(),
-                        Some(true) => {}
+                    self.place = Some(Box::new(self.locker.polling.join(self.claim)));
+                    match within(self.schedule.gives_up_at(), self.locker.subscribed()).await {
+                        None => return self.taken().map(Joined::Not),
+                        Some(true) => continue,
                         // For the time being, at least.
                         Some(false) => {
                             self.place = None;
-                            return Ok(Outcome::NoQueue);
+                            Outcome::NoQueue
                         }
                     }
                 }
-                Attempt::Waits(view, joined) => match self.news(&view, joined).await {
-                    None => return self.taken(),
-                    // Too little left to start with, or no proof: ask, which renews it if it is
-                    // still ours.
-                    Some(News::Granted(grant)) if grant.is_stale() || self.is_doubtful() => {}
-                    Some(News::Granted(grant)) => return Ok(Outcome::Granted(grant)),
-                    Some(News::Again) => {}
-                    Some(News::NoQueue) => return Ok(Outcome::NoQueue),
-                    Some(News::Failed(error)) => return Err(error),
-                },
-            }
+                Attempt::Waits(view, joined) => {
+                    let (key, waiter) = (self.claim.key(), self.claim.waiter());
+                    let delay = self.schedule.retry_delay();
+                    let place = self.locker.waiting.wait(key, waiter, &view, joined, delay);
+                    return Ok(Joined::Queue(place));
+                }
+            };
+            return Ok(Joined::Not(outcome));
         }
     }
 
@@ -165,7 +210,7 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
     async fn bear(&mut self, error: Error, asked: Instant) -> Result<()> {
         let polling = &self.locker.polling;
         self.is_trouble = true;
-        let place = self.place.get_or_insert_with(|| polling.join(self.claim));
+        let place = self.place.get_or_insert_with(|| Box::new(polling.join(self.claim)));
         polling.bear(place, &mut self.patience, error, asked).await
     }
 
@@ -176,22 +221,6 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
         if let Some(place) = self.place.take() {
             place.asks();
             place.answered();
-        }
-    }
-
-    /// Waits for what concerns this caller, which is in the queue since `joined`. `None`: its time is
-    /// over.
-    async fn news(&self, view: &View, joined: Moment) -> Option<News> {
-        let (key, waiter) = (self.claim.key(), self.claim.waiter());
-        let delay = self.schedule.retry_delay();
-        let mut place = self.locker.waiting.wait(key, waiter, view, joined, delay);
-        self.until_it_gives_up(place.news()).await
-    }
-
-    async fn until_it_gives_up<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        match self.schedule.gives_up_at() {
-            None => Some(wait.await),
-            Some(end) => timeout_at(end, wait).await.ok(),
         }
     }
 
@@ -233,8 +262,17 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
     }
 }
 
+/// Waits for `future` until `end`, if there is one. `None`: it came first.
+fn within<F: Future>(end: Option<Instant>, future: F) -> impl Future<Output = Option<F::Output>> {
+    match end {
+        None => Either::Left(future.map(Some)),
+        // Most have none, and need no room for a timer.
+        Some(end) => Either::Right(Box::pin(timeout_at(end, future)).map(|answer| answer.ok())),
+    }
+}
+
 /// Carries out `future`, and drops what is in `place` once that has begun.
-async fn then_drop<F: Future>(future: F, place: &mut Option<Place>) -> F::Output {
+async fn then_drop<F: Future>(future: F, place: &mut Option<Box<Place>>) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {
         let polled = future.as_mut().poll(context);

@@ -94,8 +94,9 @@ macro_rules! either {
         match $self {
             Store::Memory(store) => store.$step($($argument),*).await,
             Store::Redis(store) => store.$step($($argument),*).await,
-            Store::Cluster(store) => store.$step($($argument),*).await,
-            // A quorum is made of stores; and it takes more memory than those should have to.
+            // These take more memory for a step than the others should have to; and a quorum is made
+            // of stores.
+            Store::Cluster(store) => Box::pin(store.$step($($argument),*)).await,
             Store::Quorum(store) => Box::pin(store.$step($($argument),*)).await,
         }
     };

@@ -58,7 +58,7 @@ pub fn begin(
     let environment = environment.clone();
     let is_acquire = matches!(work, Work::Acquire(_) | Work::AcquireAll(..));
     let reply = Reply::new(environment.clone(), number);
-    let place = Mutex::new(Place::Here(Box::pin(carry_out(reply, locker, work))));
+    let place = Mutex::new(Place::Here(carry_out(reply, locker, work)));
     let call = Arc::new(Home { number, is_acquire, environment, place });
     direct.carry(|| call.poll());
 }

@@ -1,13 +1,14 @@
 //! The one tokio thread of the process. All environments share it; a blocked event loop does
 //! not stop it.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle};
 use tokio::select;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 
 use super::completion::{Grant, Outcome};
 use super::environment::{Environment, Reply};
+use super::home::Task;
 use super::submission::Submissions;
 use crate::backend::{Store, Text};
 use crate::error::Error;
@@ -58,9 +60,9 @@ impl Command {
 /// What a call does.
 pub enum Work {
     /// [`Locker::acquire`].
-    Acquire(Acquire),
+    Acquire(Box<Acquire>),
     /// [`Locker::acquire_all`].
-    AcquireAll(Vec<Text>, Acquire),
+    AcquireAll(Vec<Text>, Box<Acquire>),
     /// [`Locker::release`].
     Release {
         /// The lock's key.
@@ -151,7 +153,7 @@ async fn run(mut received: UnboundedReceiver<Submitted>) {
                 return reply.send(Outcome::Failed(Error::Closed));
             };
             let is_acquire = matches!(work, Work::Acquire(_) | Work::AcquireAll(..));
-            let task = Box::pin(carry_out(reply, locker, work));
+            let task = carry_out(reply, locker, work);
             together.push(Started { number: call, is_acquire, task });
         };
         for command in commands {
@@ -172,22 +174,20 @@ async fn run(mut received: UnboundedReceiver<Submitted>) {
 }
 
 /// A call that has begun.
-struct Started<F> {
+struct Started {
     number: u32,
     is_acquire: bool,
-    task: Pin<Box<F>>,
+    task: Task,
 }
 
 /// Calls that came together are mostly answered together, after one round trip. So they share a
 /// task for a moment, which costs much less than one each; those that have to wait for longer
 /// then get one.
-async fn carry_out_together<F>(
+async fn carry_out_together(
     environment: Arc<Environment>,
-    mut calls: Vec<Started<F>>,
+    mut calls: Vec<Started>,
     on_the_way: OnTheWay,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
+) {
     let mut on_the_way = Some(on_the_way);
     let mut moment = pin!(sleep(MOMENT));
     while !calls.is_empty() {
@@ -213,52 +213,72 @@ async fn carry_out_together<F>(
 }
 
 /// Makes a call and completes it.
-pub async fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) {
-    let outcome = match work {
-        Work::Acquire(request) => {
-            let (key, ttl): (_, Duration) = (request.key.clone(), request.ttl);
-            match locker.acquire(request).await {
-                Ok(Some(lock)) => {
-                    let others = Vec::new();
-                    Outcome::Granted(Grant { locker, key, ttl, lock, others })
-                }
-                Ok(None) => Outcome::No,
-                Err(error) => Outcome::Failed(error),
-            }
+pub fn carry_out(reply: Reply, locker: Arc<Locker<Store>>, work: Work) -> Task {
+    match work {
+        Work::Acquire(request) => complete(reply, acquire(locker, request)),
+        Work::AcquireAll(keys, request) => complete(reply, acquire_all(locker, keys, request)),
+        Work::Release { key, id } => {
+            complete(reply, async move { Outcome::of_answer(locker.let_go(&key, &id).await) })
         }
-        Work::AcquireAll(keys, request) => {
-            let ttl = request.ttl;
-            match Box::pin(locker.acquire_all(keys.clone(), request)).await {
-                Ok(Some(locks)) => {
-                    let mut locks = keys.into_iter().zip(locks);
-                    match locks.next() {
-                        Some((key, lock)) => {
-                            let others = locks.collect();
-                            Outcome::Granted(Grant { locker, key, ttl, lock, others })
-                        }
-                        None => Outcome::No,
-                    }
-                }
-                Ok(None) => Outcome::No,
-                Err(error) => Outcome::Failed(error),
-            }
-        }
-        Work::Release { key, id } => Outcome::of_answer(locker.let_go(&key, &id).await),
-        Work::Extend { key, id, milliseconds } => {
+        Work::Extend { key, id, milliseconds } => complete(reply, async move {
             let token = locker.holds().token(&id);
             let extended = locker.extend(&key, &id, milliseconds).await;
             let past = Past { token, held: None };
             Outcome::of_answer(extended.map(|extended| extended.then_some(past)))
+        }),
+        Work::Read { key } => {
+            complete(reply, async move { Outcome::of_read(locker.read(&key).await) })
         }
-        Work::Read { key } => Outcome::of_read(locker.read(&key).await),
-        Work::ForceRelease { key } => {
+        Work::ForceRelease { key } => complete(reply, async move {
             let past = Past { token: None, held: None };
             let released = locker.force_release(&key).await;
             Outcome::of_answer(released.map(|released| released.then_some(past)))
+        }),
+        Work::Query { prefix } => {
+            complete(reply, async move { Outcome::of_query(locker.query(&prefix).await) })
         }
-        Work::Query { prefix } => Outcome::of_query(locker.query(&prefix).await),
-        Work::Mode => Outcome::of_mode(locker.mode().await),
-        Work::Describe => Outcome::of_description(locker.describe().await),
-    };
-    reply.send(outcome);
+        Work::Mode => complete(reply, async move { Outcome::of_mode(locker.mode().await) }),
+        Work::Describe => {
+            complete(reply, async move { Outcome::of_description(locker.describe().await) })
+        }
+    }
+}
+
+/// A task for `work` alone, which takes no more memory than this kind of work does.
+fn complete(reply: Reply, work: impl Future<Output = Outcome> + Send + 'static) -> Task {
+    Box::pin(work.map(|outcome| reply.send(outcome)))
+}
+
+async fn acquire(locker: Arc<Locker<Store>>, request: Box<Acquire>) -> Outcome {
+    let (key, ttl): (_, Duration) = (request.key.clone(), request.ttl);
+    match locker.acquire(*request).await {
+        Ok(Some(lock)) => {
+            let others = Vec::new();
+            Outcome::Granted(Grant { locker, key, ttl, lock, others })
+        }
+        Ok(None) => Outcome::No,
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+async fn acquire_all(
+    locker: Arc<Locker<Store>>,
+    keys: Vec<Text>,
+    request: Box<Acquire>,
+) -> Outcome {
+    let ttl = request.ttl;
+    match locker.acquire_all(keys.clone(), *request).await {
+        Ok(Some(locks)) => {
+            let mut locks = keys.into_iter().zip(locks);
+            match locks.next() {
+                Some((key, lock)) => {
+                    let others = locks.collect();
+                    Outcome::Granted(Grant { locker, key, ttl, lock, others })
+                }
+                None => Outcome::No,
+            }
+        }
+        Ok(None) => Outcome::No,
+        Err(error) => Outcome::Failed(error),
+    }
 }

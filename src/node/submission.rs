@@ -99,7 +99,7 @@ pub fn read<'a>(
         let key = texts.next(*key);
         let other = texts.next(*other);
         let work = match *operation as u8 {
-            1 => Work::Acquire(acquire(key, other, values, owner)),
+            1 => Work::Acquire(Box::new(acquire(key, other, values, owner))),
             2 => Work::Release { key: key.into(), id: other.into() },
             3 => {
                 let milliseconds = values[0];
@@ -108,7 +108,7 @@ pub fn read<'a>(
             4 => Work::Read { key: key.into() },
             5 => Work::Mode,
             6 => Work::Describe,
-            9 => Work::AcquireAll(keys(key), acquire("", other, values, owner)),
+            9 => Work::AcquireAll(keys(key), Box::new(acquire("", other, values, owner))),
             7 => Work::ForceRelease { key: key.into() },
             _ => Work::Query { prefix: key.into() },
         };

@@ -45,17 +45,24 @@ impl Connection {
         }
     }
 
-    /// Sends `step` and returns the server's reply to it.
-    pub async fn ask(&self, step: Step) -> Result<Value> {
+    /// Sends `step`, now; the future is the server's reply to it.
+    ///
+    /// No async function, and neither are those that call it: each would keep the step for as long as
+    /// it waits.
+    pub fn ask(&self, step: Step) -> impl Future<Output = Result<Value>> + Send {
         let (answer, answered) = oneshot::channel();
         let pending = direct::put(Pending { step, answer }).and_then(|step| self.follow(step));
-        let _counted = pending.map(|pending| {
+        let counted = pending.map(|pending| {
             let counted = Counted::new(&self.unanswered);
             // The worker ends only with this connection, and answers before it does.
             let _ = self.steps.get_or_init(|| self.start()).send(pending);
             counted
         });
-        answered.await.unwrap_or_else(|_| Err(Error::Unknown(Cause::new("the connection ended"))))
+        async move {
+            let _counted = counted;
+            let ended = || Err(Error::Unknown(Cause::new("the connection ended")));
+            answered.await.unwrap_or_else(|_| ended())
+        }
     }
 
     /// What makes connections to the same server.

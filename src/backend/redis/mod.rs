@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Value;
+use futures_util::TryFutureExt;
 
 use super::{
     Acquired, AcquiredAll, Backend, Beat, Holder, Listing, Messages, Mode, Released, Text, Waiter,
@@ -77,23 +78,29 @@ impl Redis<Cluster> {
 }
 
 impl<S: Servers> Redis<S> {
-    async fn ask(&self, key: &Text, action: Action) -> Result<Value> {
-        self.servers.ask(Step::new(key.clone(), action)).await
+    fn ask(&self, key: &Text, action: Action) -> impl Future<Output = Result<Value>> + Send {
+        self.servers.ask(Step::new(key.clone(), action))
     }
 
     /// The same for what may take a queue.
-    async fn ask_queue(&self, key: &Text, action: Action) -> Result<Value> {
-        match self.ask(key, action).await {
-            Err(Error::Redis { code, .. }) if code == script::UNSUPPORTED => {
-                let reason = match self.servers.mode().await? {
-                    Mode::Classic(reason) => reason,
-                    Mode::Queue => String::new(),
-                };
-                let message = format!("this takes a queue, and there is none ({reason})");
-                Err(Error::Unsupported(Cause::new(message)))
+    fn ask_queue(&self, key: &Text, action: Action) -> impl Future<Output = Result<Value>> + Send {
+        self.ask(key, action).or_else(move |error| async move {
+            match error {
+                Error::Redis { code, .. } if code == script::UNSUPPORTED => {
+                    Err(Box::pin(self.has_no_queue()).await)
+                }
+                error => Err(error),
             }
-            answer => answer,
-        }
+        })
+    }
+
+    async fn has_no_queue(&self) -> Error {
+        let reason = match self.servers.mode().await {
+            Ok(Mode::Classic(reason)) => reason,
+            Ok(Mode::Queue) => String::new(),
+            Err(error) => return error,
+        };
+        Error::Unsupported(Cause::new(format!("this takes a queue, and there is none ({reason})")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What carries the steps of a store: one server, or the nodes of a Cluster.
 
+use futures_util::TryFutureExt;
 use redis::Value;
 
 use super::answer;
@@ -51,8 +52,8 @@ pub trait Servers: Send + Sync + 'static {
 }
 
 impl Servers for Connection {
-    async fn ask(&self, step: Step) -> Result<Value> {
-        self.ask(step).await.map_err(explain)
+    fn ask(&self, step: Step) -> impl Future<Output = Result<Value>> + Send {
+        self.ask(step).map_err(explain)
     }
 
     async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
