@@ -4,7 +4,6 @@
 
 const assert = require('node:assert/strict')
 const { after, afterEach, before, test } = require('node:test')
-const distLock = require('..')
 const { startCluster } = require('./support/cluster.js')
 const { eventually } = require('./support/outcome.js')
 
@@ -12,34 +11,17 @@ let cluster
 const starting = startCluster({ after }, { replicas: 1, nodeTimeout: 1500 })
 before(async () => (cluster = await starting))
 
-/** Those that have slots now. */
-async function owners() {
-  const roles = cluster.nodes.map(async (node) => {
-    const [role] = await node.command('ROLE').catch(() => [])
-    return role === 'master' ? [node] : []
-  })
-  return (await Promise.all(roles)).flat()
-}
-
 afterEach(async () => {
-  for (const node of await owners()) {
+  for (const node of await cluster.owners()) {
     assert.deepEqual(await node.lockKeys(), []) // And all else expires.
   }
 })
-
-/** Two managers with connections of their own, as in two processes. */
-function twoManagers(options) {
-  return [
-    distLock(cluster.source, options),
-    distLock(cluster.source, { connectTimeout: 9999, ...options }),
-  ]
-}
 
 /** A lock that is held by one manager, and waited for by both. */
 async function heldAndWaitedFor([one, other], name, waiters = 4) {
   const key = `lock:${name}`
   const held = await one.acquire(name)
-  const node = await cluster.ownerOf(key, await owners())
+  const node = await cluster.ownerOf(key, await cluster.owners())
   const tokens = [held.fencingToken]
   let inside = 0
   const waiting = Array.from({ length: waiters }, async (_, number) => {
@@ -59,7 +41,7 @@ async function heldAndWaitedFor([one, other], name, waiters = 4) {
 const grows = (tokens) => tokens.every((token, at) => at === 0 || token > tokens[at - 1])
 
 test('a failover on command keeps a lock that is held and those who wait for it', async () => {
-  const managers = twoManagers()
+  const managers = cluster.twoManagers()
   const [name] = await cluster.namesOn([cluster.primaries[0]])
   const { held, tokens, all } = await heldAndWaitedFor(managers, name)
 
@@ -75,7 +57,7 @@ test('a failover on command keeps a lock that is held and those who wait for it'
 })
 
 test('a primary that crashes is followed by its replica: locks are held, renewed, waited for', async () => {
-  const managers = twoManagers()
+  const managers = cluster.twoManagers()
   const [name] = await cluster.namesOn([cluster.primaries[1]])
   const [other] = await cluster.namesOn([cluster.primaries[2]])
   // In the same slot.
@@ -104,7 +86,7 @@ test('a primary that crashes is followed by its replica: locks are held, renewed
 })
 
 test('a Cluster that is down ends calls by their deadline, and goes on when it is up again', async () => {
-  const [locks] = twoManagers()
+  const [locks] = cluster.twoManagers()
   const [name] = await cluster.namesOn([cluster.primaries[2]])
   const held = await locks.acquire(name)
   const [primary, standby] = [cluster.primaries[2], cluster.standby[2]]

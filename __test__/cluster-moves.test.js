@@ -4,7 +4,6 @@
 
 const assert = require('node:assert/strict')
 const { after, afterEach, before, test } = require('node:test')
-const distLock = require('..')
 const { startCluster } = require('./support/cluster.js')
 const { eventually } = require('./support/outcome.js')
 
@@ -12,34 +11,17 @@ let cluster
 const starting = startCluster({ after }, { spare: 1 })
 before(async () => (cluster = await starting))
 
-/** Those that have slots now. */
-async function owners() {
-  const roles = cluster.nodes.map(async (node) => {
-    const [role] = await node.command('ROLE').catch(() => [])
-    return role === 'master' ? [node] : []
-  })
-  return (await Promise.all(roles)).flat()
-}
-
 afterEach(async () => {
-  for (const node of await owners()) {
+  for (const node of await cluster.owners()) {
     assert.deepEqual(await node.lockKeys(), []) // And all else expires.
   }
 })
-
-/** Two managers with connections of their own, as in two processes. */
-function twoManagers(options) {
-  return [
-    distLock(cluster.source, options),
-    distLock(cluster.source, { connectTimeout: 9999, ...options }),
-  ]
-}
 
 /** A lock that is held by one manager, and waited for by both: in the order in which they asked. */
 async function heldAndWaitedFor([one, other], name, waiters = 3) {
   const key = `lock:${name}`
   const held = await one.acquire(name)
-  const node = await cluster.ownerOf(key, await owners())
+  const node = await cluster.ownerOf(key, await cluster.owners())
   const order = []
   const waiting = []
   for (let number = 0; number < waiters; number++) {
@@ -60,7 +42,7 @@ const inOrder = (count) => Array.from({ length: count }, (_, number) => number)
 const grows = (tokens) => tokens.every((token, at) => at === 0 || token > tokens[at - 1])
 
 test('a slot that has been moved takes its lock along, and those who wait for it', async () => {
-  const managers = twoManagers()
+  const managers = cluster.twoManagers()
   const [name] = await cluster.namesOn([cluster.primaries[0]])
   const { held, order, all } = await heldAndWaitedFor(managers, name)
 
@@ -83,7 +65,7 @@ for (const [what, keysOf] of Object.entries({
   'after all its keys': () => undefined,
 })) {
   test(`while a slot is moved, ${what}, nobody else gets the lock, and its holder keeps it`, async () => {
-    const managers = twoManagers()
+    const managers = cluster.twoManagers()
     const [name] = await cluster.namesOn([cluster.primaries[1]])
     const { held, order, all } = await heldAndWaitedFor(managers, name)
     const move = await cluster.beginMove(`lock:${name}`, cluster.spares[0])
@@ -107,7 +89,7 @@ for (const [what, keysOf] of Object.entries({
 }
 
 test('while a slot is moved, a lock in it that is shared waits for the end of that, and is not denied', async () => {
-  const [locks] = twoManagers({ connectTimeout: 300 })
+  const [locks] = cluster.twoManagers({ connectTimeout: 300 })
   const [name] = await cluster.namesOn([cluster.primaries[1]])
   const shared = await locks.acquire(name, { mode: 'shared' })
   const move = await cluster.beginMove(`lock:${name}`, cluster.spares[0])
@@ -124,7 +106,7 @@ test('while a slot is moved, a lock in it that is shared waits for the end of th
 })
 
 test('while an empty slot is moved, a lock in it is taken once it has been', async () => {
-  const [locks] = twoManagers()
+  const [locks] = cluster.twoManagers()
   const [name] = await cluster.namesOn([cluster.primaries[2]], 'lock:empty')
   const move = await cluster.beginMove(`lock:empty${name}`, cluster.spares[0])
 
@@ -141,7 +123,7 @@ test('while an empty slot is moved, a lock in it is taken once it has been', asy
 })
 
 test('slots that are moved to and fro while many take turns never give one lock to two', async () => {
-  const managers = twoManagers()
+  const managers = cluster.twoManagers()
   const names = await cluster.namesOn([cluster.primaries[0], cluster.primaries[1]], 'lock:turns')
   const inside = new Map()
   let turns = 0

@@ -1,5 +1,6 @@
 'use strict'
 
+const distLock = require('../..')
 const { startRedis } = require('./redis.js')
 const { eventually } = require('./outcome.js')
 
@@ -48,6 +49,14 @@ class Cluster {
     return { cluster: this.primaries.map(({ host, port }) => ({ host, port })) }
   }
 
+  /** Two managers with connections of their own, as in two processes. */
+  twoManagers(options) {
+    return [
+      distLock(this.source, options),
+      distLock(this.source, { connectTimeout: 9999, ...options }),
+    ]
+  }
+
   async join() {
     const { nodes, primaries, standby, spares } = this
     await Promise.all(
@@ -93,6 +102,15 @@ class Cluster {
   /** The slot of a key, as a server computes it. */
   slotOf(key) {
     return this.primaries[0].command('CLUSTER', 'KEYSLOT', key)
+  }
+
+  /** The nodes that have slots now. */
+  async owners() {
+    const roles = this.nodes.map(async (node) => {
+      const [role] = await node.command('ROLE').catch(() => [])
+      return role === 'master' ? [node] : []
+    })
+    return (await Promise.all(roles)).flat()
   }
 
   /** The node that has a key, as it says itself; after a change they may disagree for a moment. */
