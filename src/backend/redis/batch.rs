@@ -22,7 +22,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    fn is_alone(&self) -> bool {
+    fn goes_by_itself(&self) -> bool {
         self.step.goes_by_itself()
     }
 }
@@ -32,7 +32,7 @@ impl Pending {
 pub struct Batch {
     steps: Vec<Pending>,
     /// It went as a command that is no script, whose reply is the one answer.
-    is_alone: bool,
+    is_plain: bool,
 }
 
 /// What the reply to a batch comes to, besides answers.
@@ -55,7 +55,7 @@ impl Batch {
             // Steps of the same key stay in order.
             steps.sort_by_key(route);
         } else if steps.len() <= MOST_IN_A_SCRIPT
-            && (steps.len() == 1 || !steps.iter().any(Pending::is_alone))
+            && (steps.len() == 1 || !steps.iter().any(Pending::goes_by_itself))
         {
             return if steps.is_empty() { Vec::new() } else { vec![Batch::from(steps)] };
         }
@@ -70,14 +70,15 @@ impl Batch {
     }
 
     fn from(steps: Vec<Pending>) -> Self {
-        Batch { steps, is_alone: false }
+        Batch { steps, is_plain: false }
     }
 
     /// Whether there is room, and the step goes the same way.
     fn takes(&self, pending: &Pending) -> bool {
-        // The first tells: what is alone has no other beside it.
-        let is_alone = pending.is_alone() || self.steps.first().is_some_and(Pending::is_alone);
-        self.steps.len() < MOST_IN_A_SCRIPT && !is_alone && self.route() == pending.step.route
+        // The first tells: what goes by itself has no other beside it.
+        let goes_by_itself =
+            pending.goes_by_itself() || self.steps.first().is_some_and(Pending::goes_by_itself);
+        self.steps.len() < MOST_IN_A_SCRIPT && !goes_by_itself && self.route() == pending.step.route
     }
 
     fn route(&self) -> Option<Route> {
@@ -91,15 +92,17 @@ impl Batch {
 
     /// The command, as `dialect` says.
     pub fn command(&mut self, dialect: Dialect<'_>) -> Cmd {
-        self.is_alone = true;
+        self.is_plain = true;
         match &*self.steps {
-            [Pending { step: Step { action: Action::Alone(command), .. }, .. }] => command.clone(),
+            [Pending { step: Step { action: Action::Command(command), .. }, .. }] => {
+                command.clone()
+            }
             // Looking who holds it takes no more rights than version 2 needed.
             [Pending { step: Step { key, action: Action::Read, .. }, .. }] if !dialect.queue => {
                 script::look(key)
             }
             steps => {
-                self.is_alone = false;
+                self.is_plain = false;
                 script::command(steps.iter().map(|one| &one.step), dialect)
             }
         }
@@ -110,7 +113,7 @@ impl Batch {
     /// `proven`: why what it grants does not count, if it does not.
     pub fn settle(self, reply: Value, in_full: bool, moves: bool, proven: &Result<()>) -> Settled {
         let mut settled = Settled::default();
-        if self.is_alone {
+        if self.is_plain {
             let answer = answer::reply(reply).map_err(unsupported);
             settled.is_replica = self.hand_out(vec![answer], moves, proven);
             return settled;

@@ -59,7 +59,7 @@ impl Servers for Connection {
     async fn scan(&self, prefix: &str) -> Result<Vec<String>> {
         let (mut found, mut cursor) = (Vec::new(), b"0".to_vec());
         loop {
-            let action = Action::Alone(script::scan(&cursor, prefix));
+            let action = Action::Command(script::scan(&cursor, prefix));
             let reply = self.ask(Step::new(self.process().clone(), action)).await;
             let (next, keys) = answer::scanned(reply.map_err(explain)?)?;
             found.extend(keys);
@@ -77,7 +77,7 @@ impl Servers for Connection {
                 some.iter().map(|key| Step::new(key.clone(), Action::List)).collect();
             // Not by its name: this is rare, and need not be repeated.
             let command = script::command(steps.iter(), self.opener().dialect(true));
-            let step = Step::new(self.process().clone(), Action::Alone(command));
+            let step = Step::new(self.process().clone(), Action::Command(command));
             let reply = self.ask(step).await.map_err(explain)?;
             for answer in answer::answers(reply, some.len())? {
                 listed.push(answer?);

@@ -81,7 +81,7 @@ pub enum Action {
     /// Look who holds the lock and who waits.
     List,
     /// Not a step, but a command of its own.
-    Alone(Cmd),
+    Command(Cmd),
 }
 
 impl Step {
@@ -99,7 +99,7 @@ impl Step {
             | Action::Beat { first: waiter, .. } => &*waiter.id == lock,
             Action::Release { id } | Action::Extend { id, .. } => &**id == lock,
             Action::All { wanted } => wanted.iter().any(|(_, waiter)| &*waiter.id == lock),
-            Action::Force | Action::Read | Action::List | Action::Alone(_) => false,
+            Action::Force | Action::Read | Action::List | Action::Command(_) => false,
         }
     }
 
@@ -126,7 +126,7 @@ impl Step {
             | Action::Beat { first: waiter, .. } => waiter.id.len() + waiter.owner.len(),
             Action::Release { id } | Action::Extend { id, .. } => id.len(),
             Action::All { wanted } => wanted.iter().map(|(key, _)| 2 * key.len() + 80).sum(),
-            Action::Force | Action::Read | Action::List | Action::Alone(_) => 0,
+            Action::Force | Action::Read | Action::List | Action::Command(_) => 0,
         };
         2 * self.key.len() + texts + 80
     }
@@ -172,7 +172,7 @@ impl Step {
 
     /// Whether it leaves in a script of its own.
     pub fn goes_by_itself(&self) -> bool {
-        matches!(self.action, Action::All { .. } | Action::Alone(_))
+        matches!(self.action, Action::All { .. } | Action::Command(_))
     }
 
     /// Appends what a run of `count` steps like this one has in common to the arguments of the script.
@@ -209,7 +209,7 @@ impl Step {
             Action::Beat { first, delay } => {
                 write_waiter(command, first).arg(milliseconds(*delay).max(1));
             }
-            Action::Read | Action::List | Action::Alone(_) => {}
+            Action::Read | Action::List | Action::Command(_) => {}
         }
     }
 
@@ -235,7 +235,7 @@ impl Step {
             Action::Beat { .. } => {
                 command.arg("beat");
             }
-            Action::Read | Action::Alone(_) => {
+            Action::Read | Action::Command(_) => {
                 command.arg("read");
             }
         }
@@ -254,7 +254,7 @@ impl Step {
             Action::Extend { .. } => "extend",
             Action::Abandon { .. } => "abandon",
             Action::Beat { .. } => "beat",
-            Action::Read | Action::Alone(_) => "read",
+            Action::Read | Action::Command(_) => "read",
         }
     }
 }
