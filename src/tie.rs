@@ -29,3 +29,33 @@ impl Tie {
         (self.rounds < MOST_ROUNDS).then(|| widest.mul_f64(rand::rng().random_range(0.0..1.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longest of many pauses in each round of a tie, and none after the last round.
+    fn longest(took: Duration) -> Vec<Duration> {
+        let mut longest = vec![Duration::ZERO; 5];
+        for _ in 0..1000 {
+            let mut tie = Tie::default();
+            for longest in &mut longest {
+                *longest = tie.pause(took).unwrap().max(*longest);
+            }
+            assert_eq!(tie.pause(took), None);
+        }
+        longest
+    }
+
+    #[test]
+    fn pauses_fill_a_range_of_a_few_answers_that_doubles() {
+        let milliseconds = Duration::from_millis;
+        for (took, counts) in [(0, 1), (10, 10), (50, 50), (60_000, 50)] {
+            for (round, longest) in (1..).zip(longest(milliseconds(took))) {
+                let widest = milliseconds(counts) * (1 << round);
+                assert!(longest <= widest, "{longest:?} of {widest:?} after {took} ms");
+                assert!(longest > widest.mul_f64(0.9), "{longest:?} of {widest:?} after {took} ms");
+            }
+        }
+    }
+}

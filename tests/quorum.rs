@@ -123,22 +123,24 @@ async fn a_store_that_hangs_or_is_away_costs_no_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_is_left_alone_and_found_again() {
-    let stores = Stores::new(3);
-    let (ways, process) = stores.process();
-    ways[0].set_always(Fate::NotSent);
-    for _ in 0..1000 {
-        let id = hold(&process).await;
-        process.release(&key(), &id).await.unwrap();
-        sleep(Duration::from_millis(10)).await;
+    for fate in [Fate::NotSent, Fate::Loading] {
+        let stores = Stores::new(3);
+        let (ways, process) = stores.process();
+        ways[0].set_always(fate);
+        for _ in 0..1000 {
+            let id = hold(&process).await;
+            process.release(&key(), &id).await.unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+        let asked = ways[0].steps().len();
+        assert!(asked < 30, "{fate:?}: asked {asked} times in 10 seconds");
+
+        ways[0].set_always(Fate::Answered);
+        sleep(Duration::from_secs(1)).await;
+        hold(&process).await;
+
+        assert_eq!(stores.held().await, 3, "{fate:?}");
     }
-    let asked = ways[0].steps().len();
-    assert!(asked < 30, "asked {asked} times in 10 seconds");
-
-    ways[0].set_always(Fate::Answered);
-    sleep(Duration::from_secs(1)).await;
-    hold(&process).await;
-
-    assert_eq!(stores.held().await, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,6 +258,27 @@ async fn an_attempt_that_gets_no_majority_leaves_nothing_behind_even_where_it_is
     settle().await;
 
     assert_eq!(stores.holders().await[3..], [None, None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vote_of_which_nobody_knows_is_undone_also_when_it_is_cast_late() {
+    for (fate, cast_after) in
+        [(Fate::ReplyLost, Duration::ZERO), (Fate::CarriedOutLate(NODE_TIMEOUT), NODE_TIMEOUT)]
+    {
+        let stores = Stores::new(3);
+        let (ways, process) = stores.process();
+        for store in &stores.0[1..] {
+            assert!(takes(&store.clone().client(), "k", "another", TTL).await);
+        }
+        ways[0].set_for("acquire", [fate]);
+
+        assert_eq!(process.acquire(once()).await, Ok(None));
+        sleep(cast_after + Duration::from_millis(1)).await;
+        assert_eq!(stores.held().await, 3, "{fate:?}");
+        settle().await;
+
+        assert_eq!(stores.holders().await[0], None, "{fate:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,8 @@ pub enum Fate {
     CarriedOutLate(Duration),
     /// The server refuses it.
     Refused,
+    /// The server is starting.
+    Loading,
 }
 
 /// A store whose next steps meet the fates that were set. Cloning is shallow.
@@ -221,9 +223,8 @@ impl Flaky {
         match fate {
             Fate::NeverSent => return pending().await,
             Fate::NotSent => return Err(Error::Unreachable(Cause::new("refused"))),
-            Fate::Refused => {
-                return Err(Error::Redis { code: "NOPERM".into(), message: "no".into() });
-            }
+            Fate::Refused => return Err(refusal("NOPERM")),
+            Fate::Loading => return Err(refusal("LOADING")),
             _ => {}
         }
         self.turn().await;
@@ -262,6 +263,10 @@ fn later<T>(delay: Duration, step: impl Future<Output = T> + Send + 'static) -> 
         step.await;
     });
     Error::Unknown(Cause::new("reset"))
+}
+
+fn refusal(code: &str) -> Error {
+    Error::Redis { code: code.into(), message: "no".into() }
 }
 
 impl Backend for Flaky {
