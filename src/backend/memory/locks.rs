@@ -5,10 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use super::queue::Queue;
+use super::shares::{PACE, Share, Shares};
 use crate::backend::{Holder, Sharing, Text, Token, Waiter};
-
-/// So many shares are looked at in a millisecond, on the average.
-const PACE: usize = 20;
 
 /// Everything in the store.
 #[derive(Debug)]
@@ -50,50 +49,6 @@ pub struct Lock {
     pub ends: Option<Instant>,
     /// Those who hold it at once, if it is shared.
     pub shares: Option<Shares>,
-}
-
-/// Who holds a lock that several hold at once.
-#[derive(Debug)]
-pub struct Shares {
-    /// How many may; zero: any number.
-    pub capacity: u32,
-    pub by_id: BTreeMap<Text, Share>,
-    /// Nobody looks for shares that are over before that.
-    pub earliest: Option<Instant>,
-}
-
-/// One of them.
-#[derive(Debug)]
-pub struct Share {
-    pub ends: Option<Instant>,
-    pub token: Token,
-    pub owner: Text,
-}
-
-/// Who waits for a key.
-#[derive(Debug)]
-pub struct Queue {
-    /// The waiters and their processes by ticket.
-    waiters: BTreeMap<u64, (Waiter, Text)>,
-    /// The tickets by the waiters' ids.
-    tickets: HashMap<Text, u64>,
-    /// Until when each process is known to be alive.
-    pub alive: HashMap<Text, Instant>,
-    /// Until when version-2 processes are taken to contend.
-    pub version_2: Option<Instant>,
-    /// The end of the barge window.
-    pub window: Option<Instant>,
-    /// The length of one.
-    pub delay: Duration,
-    /// Since when the lock is theirs.
-    pub theirs: Option<Instant>,
-    /// The time before which there is no window.
-    pub shut: Option<Instant>,
-    /// How long that was put off because nobody took the last.
-    pub pause: Duration,
-    /// The permits waiters asked for.
-    pub permits: Option<u32>,
-    pub ends: Instant,
 }
 
 impl Locks {
@@ -285,81 +240,6 @@ impl Lock {
             return shares.by_id.is_empty();
         }
         self.is_over()
-    }
-}
-
-impl Share {
-    fn is_over(&self) -> bool {
-        self.ends.is_some_and(|ends| ends <= Instant::now())
-    }
-}
-
-impl Shares {
-    /// The share of `id`, if it has one that is not over.
-    pub fn of(&self, id: &Text) -> Option<&Share> {
-        self.by_id.get(id).filter(|share| !share.is_over())
-    }
-
-    /// Whether another may have one.
-    pub fn has_room(&self) -> bool {
-        self.capacity == 0 || self.by_id.len() < self.capacity as usize
-    }
-}
-
-impl Queue {
-    /// A queue nobody waits in.
-    pub fn new() -> Self {
-        Queue {
-            waiters: BTreeMap::new(),
-            tickets: HashMap::new(),
-            alive: HashMap::new(),
-            version_2: None,
-            window: None,
-            delay: Duration::ZERO,
-            theirs: None,
-            shut: None,
-            pause: Duration::ZERO,
-            permits: None,
-            ends: Instant::now(),
-        }
-    }
-
-    /// Whether nobody waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
-    }
-
-    /// Whether a process is known to be alive.
-    pub fn lives(&self, process: &Text) -> bool {
-        self.alive.get(process).is_some_and(|until| *until > Instant::now())
-    }
-
-    /// The first waiter after `passed` others, and its process.
-    pub fn first(&self, passed: usize) -> Option<(Waiter, Text)> {
-        self.waiters.values().nth(passed).cloned()
-    }
-
-    /// Those who wait, in order, with their tickets.
-    pub fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
-        self.waiters.iter().map(|(ticket, (waiter, _))| (*ticket, waiter))
-    }
-
-    /// Whether a waiter of `process` is in the queue.
-    pub fn has(&self, waiter: &Waiter, process: &Text) -> bool {
-        let waiting = self.tickets.get(&waiter.id).and_then(|ticket| self.waiters.get(ticket));
-        waiting.is_some_and(|(other, its)| other == waiter && its == process)
-    }
-
-    /// Adds a waiter that is not there yet.
-    pub fn add(&mut self, ticket: u64, waiter: Waiter, process: Text) {
-        self.tickets.insert(waiter.id.clone(), ticket);
-        self.waiters.insert(ticket, (waiter, process));
-    }
-
-    /// Removes a waiter. `false`: it is not there.
-    pub fn remove(&mut self, waiter: &Waiter) -> bool {
-        let ticket = self.tickets.remove(&waiter.id);
-        ticket.and_then(|ticket| self.waiters.remove(&ticket)).is_some()
     }
 }
 

@@ -14,8 +14,12 @@ use super::{
 use crate::error::Result;
 use crate::id;
 
+mod hand_on;
 mod locks;
 mod queue;
+mod shares;
+mod steal;
+mod step;
 
 use locks::Locks;
 
@@ -96,10 +100,10 @@ pub struct Client {
 }
 
 impl Client {
-    fn step<T>(&self, act: impl FnOnce(&mut queue::Step<'_>) -> T) -> T {
+    fn step<T>(&self, act: impl FnOnce(&mut step::Step<'_>) -> T) -> T {
         let tell = |process: &Text, message| self.memory.tell(process, message);
         let mut locks = lock(&self.memory.locks);
-        act(&mut queue::Step { locks: &mut locks, process: &self.process, tell: &tell })
+        act(&mut step::Step { locks: &mut locks, process: &self.process, tell: &tell })
     }
 }
 
