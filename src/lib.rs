@@ -19,7 +19,7 @@
 //!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them; `agenda`: when somebody
 //!     looks at it; `pace`: how many are renewed at a time
 //!   * [`patience`]: how long trouble with the server is borne
-//!   * [`schedule`]: when an acquire tries again and when it stops
+//!   * [`schedule`]: when an acquire tries again and when it stops; `deadline`: what it says then
 //!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with; [`clock_watch`]:
 //!     whether the store's clock is set
 //! * [`backend`]: the atomic steps, in Redis, in memory, or with a majority of several of these
@@ -33,6 +33,7 @@ pub mod backend;
 pub mod claim;
 pub mod clock;
 pub mod clock_watch;
+mod deadline;
 pub mod early;
 pub mod error;
 pub mod hold;

@@ -29,11 +29,7 @@ impl<B: Backend> Locker<B> {
         let Some(deadline) = schedule.deadline() else { return stolen.await };
         match timeout_at(deadline, stolen).await {
             Ok(stolen) => stolen,
-            Err(_) => {
-                let trouble = patience.trouble().map(|trouble| trouble.error.clone());
-                let silence = || self.waiting.silence(claim.is_open(), schedule.elapsed());
-                Err(trouble.or_else(|| self.waiting.settling()).unwrap_or_else(silence))
-            }
+            Err(_) => Err(self.too_late(claim, schedule, &patience)),
         }
     }
 }

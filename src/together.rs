@@ -40,7 +40,9 @@ impl<B: Backend> Locker<B> {
             Some(deadline) => match timeout_at(deadline, granted).await {
                 Ok(granted) => granted?,
                 Err(_) => match claims.first() {
-                    Some(first) => self.out_of_time(first, &schedule, &patience)?,
+                    Some(first) => {
+                        self.out_of_time(first, &schedule, &patience).await.map(|()| None)?
+                    }
                     None => None,
                 },
             },
@@ -81,23 +83,6 @@ impl<B: Backend> Locker<B> {
             if Box::pin(waiter.wait()).await?.0.is_none() {
                 return Ok(None);
             }
-        }
-    }
-
-    /// What a caller is told at its deadline: taken if the store said so and is not failing now.
-    pub(crate) fn out_of_time<T>(
-        &self,
-        claim: &Claim<B>,
-        schedule: &Schedule,
-        patience: &Patience,
-    ) -> Result<Option<T>> {
-        match patience.trouble() {
-            Some(trouble) => Err(trouble.error.clone()),
-            None => match self.waiting.settling() {
-                Some(error) => Err(error),
-                None if claim.attempts() > 0 => Ok(None),
-                None => Err(self.waiting.silence(claim.is_open(), schedule.elapsed())),
-            },
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::Backend;
 use crate::claim::{Attempt, Claim};
@@ -87,7 +86,11 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
                         }
                         Some(Ok(Outcome::Taken)) => return Ok((None, 0)),
                         Some(Ok(Outcome::NoQueue)) => {}
-                        None => return Box::pin(self.out_of_time()).await.map(|()| (None, 0)),
+                        None => {
+                            let told =
+                                self.locker.out_of_time(self.claim, self.schedule, &self.patience);
+                            return Box::pin(told).await.map(|()| (None, 0));
+                        }
                     }
                 }
                 match Box::pin(self.locker.polling.acquire(self.claim, self.schedule)).await? {
@@ -237,28 +240,6 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
             Some(error) => Err(error),
             None => Ok(Outcome::Taken),
         }
-    }
-
-    /// What a caller may be told at its deadline: "taken" only if Redis said so.
-    async fn out_of_time(&self) -> Result<()> {
-        if let Some(trouble) = self.patience.trouble() {
-            return Err(trouble.error.clone());
-        }
-        let waiting = &self.locker.waiting;
-        if let Some(error) = waiting.settling() {
-            return Err(error);
-        }
-        if self.claim.attempts() > 0 {
-            return Ok(());
-        }
-        // A store in this process answers at once, however little time there was.
-        if !self.claim.is_open()
-            && let Ok(Ok(_)) =
-                timeout(Duration::ZERO, waiting.backend().read(self.claim.key())).await
-        {
-            return Ok(());
-        }
-        Err(waiting.silence(self.claim.is_open(), self.schedule.elapsed()))
     }
 }
 
