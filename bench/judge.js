@@ -26,7 +26,7 @@ function judge(workload, samples) {
 
 function judgeOne(target, size, samples) {
   const ofSize = samples.filter((sample) => sample.size === size)
-  const own = ofSize.filter(({ contender }) => contender === OURS)
+  const own = ofSize.filter(({ contender }) => contender === (target.whose ?? OURS))
   const other = target.nextTo === BEST ? bestOther(target, ofSize) : target.nextTo
   const rival = ofSize.find(({ contender, name }) => contender === other && name !== undefined)
   if (own.length === 0 || (target.nextTo && !rival)) return []

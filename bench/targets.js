@@ -1,6 +1,6 @@
 'use strict'
 
-const { ORIGINAL, BARE } = require('./contenders/index.js')
+const { OURS, SHARED, PERMITS, ORIGINAL, BARE } = require('./contenders/index.js')
 
 /**
  * What this package promises, measured in one run with the others. What is missed stays here.
@@ -10,6 +10,7 @@ const { ORIGINAL, BARE } = require('./contenders/index.js')
  * @property {string} workload
  * @property {number} [size]   every one of the workload's where there is none
  * @property {string} figure
+ * @property {string} [whose]   the contender that is to reach it, where that is not `OURS`
  * @property {string} [nextTo]   the figure as a multiple of this contender's in the same round, or
  *   of the best other library's: `BEST`; the figure itself where there is none
  * @property {number} [most]
@@ -52,6 +53,10 @@ const TARGETS = [
     { says: "Jain's index", figure: 'jain', least: 0.99 },
     { says: 'owner changes/s', figure: 'changes', nextTo: BEST, least: 2 },
     { says: 'longest wait in fair turns', figure: 'longestWait', most: 3 },
+  ]),
+  ...of('shared', [
+    { says: 'grants/s of readers', whose: SHARED, figure: 'rate', nextTo: OURS, least: 2 },
+    { says: 'grants/s of 10 permits', whose: PERMITS, size: 1, figure: 'rate', least: 10_000 },
   ]),
   ...of('idle', [
     { says: 'commands/s', figure: 'commands', most: 5 },
