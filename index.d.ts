@@ -87,6 +87,10 @@ declare namespace distLock {
      * same fencing token. In a Cluster their keys must lie in one slot (the same `{tag}` in their names), or
      * the call fails with `ERR_LOCK_CROSS_SLOT`; with `inTurn` they may lie anywhere.
      *
+     * Since it neither holds nor keeps one free while another is taken, it gets them only at a moment when all are
+     * free, and goes to the end of the queue of the one that is not: where others always wait for two of them, that
+     * may be never. `inTurn` gets them in its turn.
+     *
      * Returns the locks, or `false` when one was still taken after `maxRetries` or `timeout`.
      *
      * Errors: as above, and a `TypeError` for a name that comes twice.
@@ -263,8 +267,9 @@ declare namespace distLock {
   /** What can be set for one acquire of several resources. */
   interface TogetherOptions extends AcquireOptions {
     /**
-     * Takes them one after the other in the order of their names, and holds those it has meanwhile; needed where
-     * they do not lie in one slot of a Cluster, or there is no queue.
+     * Takes them one after the other in the order of their names, and holds those it has meanwhile, so that it
+     * waits no longer than the queue of each; needed where they do not lie in one slot of a Cluster, or there is
+     * no queue.
      * @default false
      */
     inTurn?: boolean

@@ -57,6 +57,26 @@ for (const kind of ['redis', 'memory']) {
       await Promise.all([work(locks, ['a', 'b']), work(other, ['b', 'a'])])
     })
 
+    test('one who wants several in turn gets them though others always wait for each', async (t) => {
+      const [locks, other] = [await manager(t), await manager(t)]
+      let goesOn = true
+      const work = async (name) => {
+        while (goesOn) {
+          const held = await other.acquire(name)
+          await new Promise(setImmediate)
+          await held.release()
+        }
+      }
+      const others = ['a', 'a', 'a', 'b', 'b', 'b'].map(work)
+
+      const both = await locks.acquire(['b', 'a'], { inTurn: true, timeout: 10_000 })
+      goesOn = false
+
+      assert.ok(both, 'they came past it for ever')
+      await both.release()
+      await Promise.all(others)
+    })
+
     test('one that is taken until the end is an answer, and nothing is left', async (t) => {
       const [locks, other] = [await manager(t), await manager(t)]
       const taken = await other.acquire('b')
