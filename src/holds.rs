@@ -36,6 +36,8 @@ pub struct Holds {
 struct Table {
     by_id: HashMap<Text, Hold, BuildIdHasher>,
     agenda: Agenda,
+    /// When whoever looks after the locks looks without being woken, if ever.
+    awake_by: Option<Moment>,
     /// When there are more holds than this, those that are over are swept out.
     sweep_above: usize,
     /// How many locks of a group were lost and are not in the table any more.
@@ -73,7 +75,8 @@ impl Holds {
         if taken.is_some_and(|(token, _)| hold.token == Some(token)) {
             hold.give_up();
         }
-        self.plan(&mut table.agenda, id, &mut hold);
+        let Table { agenda, awake_by, .. } = &mut *table;
+        self.plan(agenda, *awake_by, id, &mut hold);
         table.by_id.insert(id.clone(), hold);
     }
 
@@ -156,11 +159,11 @@ impl Holds {
     /// Tells `on_end` how a lock ends. At once, if that has happened.
     pub fn watch(&self, id: &Text, on_end: OnEnd) {
         let mut table = self.table();
-        let Table { by_id, agenda, .. } = &mut *table;
+        let Table { by_id, agenda, awake_by, .. } = &mut *table;
         match by_id.get_mut(id) {
             Some(hold) if hold.state() != State::Lost => {
                 hold.on_end.push(on_end);
-                self.plan(agenda, id, hold);
+                self.plan(agenda, *awake_by, id, hold);
             }
             lost => {
                 let is_over = lost.is_none_or(|hold| hold.is_over());
@@ -251,8 +254,11 @@ impl Holds {
     }
 
     /// When there is something to [take](Self::take_due), or a lock that could not be taken yet is over.
+    /// Whoever asks looks again by then, or earlier if something [changed](Self::changed).
     pub fn next_due(&self) -> Option<Moment> {
-        self.table().agenda.next()
+        let mut table = self.table();
+        table.awake_by = table.agenda.next();
+        table.awake_by
     }
 
     /// Waits until something is due earlier than it was.
@@ -263,17 +269,20 @@ impl Holds {
     /// Changes a hold, if there is one, and plans it anew.
     fn change<T>(&self, id: &Text, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
         let mut table = self.table();
-        let Table { by_id, agenda, .. } = &mut *table;
+        let Table { by_id, agenda, awake_by, .. } = &mut *table;
         let hold = by_id.get_mut(id)?;
         let changed = change(hold);
-        self.plan(agenda, id, hold);
+        self.plan(agenda, *awake_by, id, hold);
         Some(changed)
     }
 
     /// Puts a hold where it is found when it is due.
-    fn plan(&self, agenda: &mut Agenda, id: &Text, hold: &mut Hold) {
+    ///
+    /// To wake another thread costs more than a lock does, so that is done only where it would be late.
+    fn plan(&self, agenda: &mut Agenda, awake_by: Option<Moment>, id: &Text, hold: &mut Hold) {
         let look = hold.next_look();
-        if agenda.plan(id, &mut hold.place, look) {
+        let is_first = agenda.plan(id, &mut hold.place, look);
+        if is_first && awake_by.is_none_or(|awake| look.is_some_and(|look| look < awake)) {
             self.changed.notify_one();
         }
     }
@@ -379,5 +388,38 @@ fn fills_up(count: usize) -> bool {
 fn tell(on_end: Vec<OnEnd>, end: End) {
     for on_end in on_end {
         on_end(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::lease::Grant;
+
+    fn add(holds: &Holds, id: &str, ttl: Duration) -> Text {
+        let id: Text = id.into();
+        let grant = Grant { token: None, since: Moment::now(), ttl };
+        let renewal = Renewal { max_hold: None, holder: std::sync::Weak::new() };
+        let now = tokio::time::Instant::now();
+        holds.add(&id, Hold::new("key".into(), &grant, now, ttl, 0, Some(renewal)));
+        id
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_after_the_locks_is_woken_only_by_one_that_is_due_before_the_next_look() {
+        let holds = Holds::default();
+        let [short, long] = [10, 30].map(Duration::from_secs);
+        assert_eq!(holds.next_due(), None);
+        let first = add(&holds, "first", long);
+        assert!(holds.changed().now_or_never().is_some(), "nothing was due");
+        assert!(holds.next_due().is_some());
+
+        holds.end(&first, End::Released);
+        add(&holds, "second", long);
+        assert!(holds.changed().now_or_never().is_none(), "the look at the first is soon enough");
+        add(&holds, "third", short);
+        assert!(holds.changed().now_or_never().is_some(), "it is due earlier");
     }
 }
