@@ -82,8 +82,13 @@ class Acquire extends Call {
     const lock = new Lock(manager.locks, this.locker, resource, key, id, owner, token, ttl)
     lock.acquiredOnAttempt = attempts
     lock.acquireDelay = waited
-    if (autoExtend) Lock.isRenewed(lock)
+    if (autoExtend) this.renews(lock)
     return lock
+  }
+
+  /** It is renewed for as long as somebody has the handle. */
+  renews(lock) {
+    Lock.isRenewed(lock)
   }
 
   succeed(lock) {

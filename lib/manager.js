@@ -112,6 +112,11 @@ class Manager {
         )
       }
     }
+    return this.requestOf(own)
+  }
+
+  /** The same of options whose names are known. */
+  requestOf(own) {
     const options = this.#options
     const { DEFAULTS, ofCall } = option
     return {

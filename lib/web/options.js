@@ -34,7 +34,7 @@ function requestOptions(manager, options) {
   }
   const maxRetries = ifAvailable ? 0 : -1
   const ours = { ttl, retryDelay, maxRetries, timeout, autoExtend: true, maxHold, mode, signal }
-  const request = manager.acquireRequest(ours)
+  const request = manager.requestOf(ours)
   if (steal) request.sharing = option.STEAL
   return { mode, ifAvailable, owner, request }
 }

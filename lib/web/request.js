@@ -1,10 +1,10 @@
 'use strict'
 
 const { onAbort } = require('../abort.js')
-const { Acquire } = require('../calls.js')
+const { Acquire, Release } = require('../calls.js')
 const { dispatch } = require('../dispatch.js')
 const { LockLostError, closed } = require('../errors.js')
-const { Lock } = require('../lock.js')
+const { End } = require('./end.js')
 const { WebLock } = require('./lock.js')
 const { encode } = require('./name.js')
 const { notSupported, requestOptions } = require('./options.js')
@@ -29,12 +29,12 @@ async function request(manager, args) {
   const entry = { name, mode, ifAvailable, lock: undefined }
   manager.requests.add(entry)
   try {
-    const acquired = dispatch(new Acquire(manager, encode(name), owner, request))
+    const acquired = dispatch(new AcquireForRequest(manager, encode(name), owner, request))
     if (signal) await settledOrAborted(acquired, signal)
     const lock = signal?.aborted ? undefined : await acquired
     // Until the callback is called an abort counts, also one that crosses the grant.
     if (signal?.aborted) {
-      acquired.then(giveBack, () => {})
+      acquired.then((lock) => lock && release(manager, lock, nothing), nothing)
       throw signal.reason
     }
     if (lock !== false) {
@@ -48,6 +48,8 @@ async function request(manager, args) {
   return await callback(null)
 }
 
+function nothing() {}
+
 async function settledOrAborted(acquired, signal) {
   let forget
   const aborted = new Promise((resolve) => (forget = onAbort(signal, resolve)))
@@ -58,50 +60,49 @@ async function settledOrAborted(acquired, signal) {
   }
 }
 
-function giveBack(lock) {
-  if (lock !== false) released(lock)
+/** A lock that its request holds, not who has the handle: nobody may let go of that before its callback ends. */
+class AcquireForRequest extends Acquire {
+  renews() {}
 }
 
 /** Runs the callback while the lock is held; rejects at once when it is lost. */
 async function hold(manager, lock, name, mode, callback) {
-  const end = watch(lock)
-  const work = run(callback, WebLock.of(name, mode, lock))
-  const how = await Promise.race([end.lost, work.then(nothing, nothing)])
-  if (how === 'released' && manager.isClosed) throw closed(name, 'the manager')
-  if (how !== undefined) throw aborted(name, how)
+  const end = new End(lock)
+  let work
+  try {
+    work = callback(WebLock.of(name, mode, lock))
+  } catch (error) {
+    work = Promise.reject(error)
+  }
+  // What is no object is no promise, and done.
+  if (typeof work === 'object' || typeof work === 'function') {
+    work = resolved(work)
+    const how = await end.or((done) => {
+      const settled = () => done()
+      work.then(settled, settled)
+    })
+    if (how === 'released' && manager.isClosed) throw closed(name, 'the manager')
+    if (how !== undefined) throw aborted(name, how)
+  }
 
   end.isReleasing = true
   // When its time is over there is nothing left to wait for.
-  const wasOurs = await Promise.race([released(lock), end.lost])
+  const wasOurs = await end.or((done) => release(manager, lock, done))
+  end.isPast = true
   const value = await work
   if (wasOurs === false) throw aborted(name, 'taken')
   return value
 }
 
-async function run(callback, lock) {
-  return callback(lock)
+/** Its `then` is looked for once, and may throw. */
+async function resolved(work) {
+  return work
 }
 
-function nothing() {}
-
-/** `false`: it was lost before. A release that fails is tried again in the background. */
-async function released(lock) {
-  try {
-    return await lock.release()
-  } catch {
-    return true
-  }
-}
-
-/** Says how the lock is lost: when it ends other than by our release. */
-function watch(lock) {
-  const end = { isReleasing: false, lost: undefined }
-  end.lost = new Promise((resolve) => {
-    Lock.onEnd(lock, (how) => {
-      if (!end.isReleasing || how === 'over') resolve(how)
-    })
-  })
-  return end
+/** Tells `done` with `false` if it was lost before. A release that fails is tried again in the background. */
+function release(manager, { resource, id }, done) {
+  const call = new Release(manager, resource, id)
+  dispatch(call, (error, wasOurs) => done(error !== null || wasOurs))
 }
 
 /** What the web says of a lock that was stolen; ours may be lost in other ways too. */
