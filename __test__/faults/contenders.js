@@ -42,11 +42,16 @@ class Contenders {
     })
     child.stdin.on('error', () => {})
     child.stderr.setEncoding('utf8').on('data', (text) => (contender.errors += text))
-    contender.ended = Promise.all([once(child, 'close'), once(lines, 'close')]).then(([[code]]) => {
-      this.#running.delete(number)
-      if (contender.isKilled) return this.#history.killed(number)
-      if (!contender.isDone || code !== 0) this.crashes.push(contender.errors || `code ${code}`)
-    })
+    contender.ended = Promise.all([once(child, 'close'), once(lines, 'close')]).then(
+      ([[code, signal]]) => {
+        this.#running.delete(number)
+        if (contender.isKilled) return this.#history.killed(number)
+        if (contender.isStuck) return
+        if (!contender.isDone || code !== 0) {
+          this.crashes.push(contender.errors || signal || `code ${code}`)
+        }
+      },
+    )
     this.#running.set(number, contender)
   }
 
@@ -76,7 +81,10 @@ class Contenders {
       sleep(limit, undefined, { ref: false }),
     ])
     const stuck = [...this.#running.values()]
-    for (const { child } of stuck) child.kill('SIGKILL')
+    for (const contender of stuck) {
+      contender.isStuck = true
+      contender.child.kill('SIGKILL')
+    }
     await Promise.all(stuck.map(({ ended }) => ended))
     return stuck.length
   }

@@ -5,6 +5,7 @@
 // Locks for a long time, with connections that break now and then, in one process whose memory, handles and
 // connections are looked at, as are the server's keys and channels: none of them may grow.
 
+const { readdirSync } = require('node:fs')
 const { parseArgs } = require('node:util')
 const { setTimeout: sleep } = require('node:timers/promises')
 const distLock = require('../../index.js')
@@ -20,8 +21,12 @@ const { values } = parseArgs({
 
 const OPTIONS = { connectTimeout: 5000, commandTimeout: 1000, ttl: 1000, nodeTimeout: 250 }
 /** What may be there more of at the end than after the first third, besides noise. */
-const GROWTH = { rss: 1.1, handles: 1, connections: 1, channels: 1, keys: 1 }
-const NOISE = { rss: 8e6, handles: 4, connections: 4, channels: 2, keys: 4 }
+const GROWTH = { rss: 1.1, handles: 1, descriptors: 1, keys: 1 }
+const NOISE = { rss: 8e6, handles: 4, descriptors: 8, keys: 4 }
+/** How many there may be once all managers are closed: some are on their way out. */
+const MOST = { connections: 2, channels: 0 }
+/** For so long before each look nothing is disturbed, or a connection that leaks would be cut by that. */
+const CALM = 3000
 
 /** Uses everything a manager has, with managers that come and go. */
 async function work(topology, chance, counts, isOver) {
@@ -57,6 +62,7 @@ async function work(topology, chance, counts, isOver) {
 async function disturb({ nodes }, chance, isOver) {
   while (!isOver()) {
     await sleep(chance.between(200, 3000))
+    if (isOver()) return
     const { proxy } = chance.oneOf(nodes)
     if (chance.is(0.5)) proxy.hangUp()
     else proxy.halfOpen()
@@ -75,6 +81,7 @@ async function look({ nodes }) {
   return {
     rss: process.memoryUsage().rss,
     handles: process.getActiveResourcesInfo().length,
+    descriptors: readdirSync('/proc/self/fd').length,
     connections: await sum(async (server) => {
       const list = await server.command('CLIENT', 'LIST')
       return list.split('\n').filter((line) => line.includes('name=dist-lock')).length
@@ -103,7 +110,8 @@ async function main() {
     const until = performance.now() + Math.max(5000, (Number(values.minutes) * 60_000) / 12)
     const isOver = () => performance.now() > Math.min(until, end)
     const all = Array.from({ length: 20 }, () => work(topology, chance.fork(), counts, isOver))
-    await Promise.all([...all, disturb(topology, chance.fork(), isOver)])
+    const isCalm = () => performance.now() > Math.min(until, end) - CALM
+    await Promise.all([...all, disturb(topology, chance.fork(), isCalm)])
     looks.push(await rest(topology))
     console.log(JSON.stringify({ ...counts, ...looks.at(-1) }))
   }
@@ -117,6 +125,12 @@ function judge(looks) {
   for (const [name, growth] of Object.entries(GROWTH)) {
     if (after[name] <= before[name] * growth + NOISE[name]) continue
     console.log(`${name} grew from ${before[name]} to ${after[name]}`)
+    process.exitCode = 1
+  }
+  for (const [name, most] of Object.entries(MOST)) {
+    const left = looks.map((look) => look[name]).filter((count) => count > most)
+    if (left.length === 0) continue
+    console.log(`${name} were left when all managers were closed: ${left}`)
     process.exitCode = 1
   }
 }
