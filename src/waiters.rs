@@ -60,6 +60,8 @@ struct Line {
     outdated: bool,
     /// The longest time between two beats.
     interval: Duration,
+    /// One of those who asked for it has left.
+    may_slow_down: bool,
     /// The time between two looks at a holder who tells nobody when the lock is free.
     delay: Duration,
 }
@@ -89,13 +91,14 @@ impl Waiters {
         let order = self.next_order;
         self.next_order += 1;
         self.by_id.insert(waiter.id.clone(), (key.clone(), order));
-        let interval = waiter.ttl.min(CLAIM) / 2;
+        let interval = interval(waiter);
         let line = self.by_key.entry(key.clone()).or_insert_with(|| Line {
             waiters: BTreeMap::new(),
             due: None,
             asked: false,
             outdated: false,
             interval,
+            may_slow_down: false,
             delay,
         });
         line.interval = line.interval.min(interval);
@@ -166,6 +169,8 @@ impl Waiters {
         let (key, order) = self.by_id.remove(id)?;
         let line = self.by_key.get_mut(&key)?;
         let entry = line.waiters.remove(&order);
+        line.may_slow_down |=
+            entry.as_ref().is_some_and(|one| interval(&one.waiter) <= line.interval);
         if line.waiters.is_empty() {
             if let Some(due) = line.due {
                 self.due.remove(&(due, key.clone()));
@@ -182,8 +187,13 @@ impl Waiters {
     }
 
     /// The longest time between two beats for `key`, and between two looks at a foreign holder.
-    pub fn rhythm(&self, key: &Text) -> Option<(Duration, Duration)> {
-        self.by_key.get(key).map(|line| (line.interval, line.delay))
+    pub fn rhythm(&mut self, key: &Text) -> Option<(Duration, Duration)> {
+        let line = self.by_key.get_mut(key)?;
+        if std::mem::take(&mut line.may_slow_down) {
+            let intervals = line.waiters.values().map(|entry| interval(&entry.waiter));
+            line.interval = intervals.min().unwrap_or(line.interval);
+        }
+        Some((line.interval, line.delay))
     }
 
     /// Tells every waiter for `key` the same and forgets them.
@@ -289,6 +299,11 @@ impl Waiters {
         self.due.insert((at, key.clone()));
         is_first
     }
+}
+
+/// The longest time between two beats of somebody who would lose a grant that nobody hears of.
+fn interval(waiter: &Waiter) -> Duration {
+    waiter.ttl.min(CLAIM) / 2
 }
 
 impl Early {

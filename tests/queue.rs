@@ -157,6 +157,22 @@ async fn a_process_beats_once_per_key_however_many_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_beats_no_more_often_than_those_ask_for_who_still_wait() {
+    let [holder, waiting] = processes();
+    holder.holds(TTL).await;
+    let _waiter = waiting.queues().await;
+    let hasty = waiting.asks(milliseconds(20), Some(BEAT));
+    assert_eq!(hasty.await.unwrap(), Ok(None));
+    let before = waiting.store.count("beat");
+    assert!(before > 50, "{before} beats for a lock of 20 ms");
+
+    sleep(10 * BEAT).await;
+
+    let beats = waiting.store.count("beat") - before;
+    assert!((9..=12).contains(&beats), "{beats} beats in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hand_off_between_processes_costs_two_steps() {
     let [first, second] = processes();
     let holder = first.holds(TTL).await;
