@@ -193,6 +193,24 @@ async fn without_a_majority_of_answers_a_call_is_an_error_and_never_a_taken_lock
 }
 
 #[tokio::test(start_paused = true)]
+async fn stores_that_settle_do_not_say_that_a_lock_is_taken() {
+    let stores = Stores::new(3);
+    let (ways, process) = stores.process();
+    hold(&stores.process().1).await;
+    for way in &ways {
+        way.set_for("acquire", [Fate::Late(DELAY)]);
+    }
+    let asked = start(&process, once());
+    sleep(DELAY / 2).await;
+    // Longer than it bears them.
+    ways[..2].iter().for_each(|way| way.settle(2 * PATIENCE));
+
+    let refused = asked.await.unwrap();
+
+    assert!(matches!(refused, Err(Error::Unreachable(_))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_is_kept_while_nothing_answers() {
     for fate in [Fate::NotSent, Fate::Silence, Fate::ReplyLost] {
         let stores = Stores::new(3);

@@ -79,12 +79,12 @@ impl<B: Backend> Member<B> {
     pub async fn take(self: &Arc<Self>, key: &Text, waiter: &Waiter) -> Result<Acquired> {
         self.settled()?;
         let acquired = self.ask(self.store.acquire(key, waiter, false)).await?;
-        // It may have been found out just now.
-        if let (Acquired::Held(_), Err(error)) = (&acquired, self.settled()) {
+        // It may have been found out just now. Then whoever has the lock may be freed at once, like this one.
+        let settled = self.settled();
+        if settled.is_err() && matches!(acquired, Acquired::Held(_)) {
             self.free(key, &waiter.id, waiter.ttl, false);
-            return Err(error);
         }
-        Ok(acquired)
+        settled.map(|()| acquired)
     }
 
     /// Sets the remaining time of `key`; what an earlier extension may yet undo does not count.
