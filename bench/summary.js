@@ -15,6 +15,7 @@ const { spread } = require('./statistics.js')
  * @property {string} name
  * @property {Record<string, Spread>} values   by figure; one that could not be told is absent
  * @property {Record<string, Spread>} ratios   next to the original's in the same round
+ * @property {Record<string, Spread>} smaller   its values at the size before, if it took part
  * @property {number} rounds
  * @property {string[]} failures   of the rounds that have no figures, why
  * @typedef {{ median: number, low: number, high: number, all: number[] }} Spread
@@ -28,7 +29,14 @@ function summarize(workload, samples) {
     })
     return { size, rows: rows.filter(Boolean) }
   })
+  sizes.forEach(({ rows }, index) => {
+    for (const row of rows) row.smaller = valuesOf(row.contender, sizes[index - 1])
+  })
   return sizes.filter(({ rows }) => rows.length > 0)
+}
+
+function valuesOf(contender, { rows } = { rows: [] }) {
+  return rows.find((row) => row.contender === contender)?.values ?? {}
 }
 
 function toRow(own, ofSize) {

@@ -22,6 +22,16 @@ function ratio(figure) {
   return { title: 'ratio', cell: ({ ratios }) => (ratios[figure] ? times(ratios[figure]) : '–') }
 }
 
+/** How many times as much as at the size before. */
+function growth(figure) {
+  return {
+    title: 'growth',
+    cell({ values: { [figure]: now }, smaller: { [figure]: before } }) {
+      return now && before ? `×${(now.median / before.median).toPrecision(2)}` : '–'
+    },
+  }
+}
+
 /** The first column: who. */
 const NAME = { title: '', cell: (row) => row.name, isText: true }
 
@@ -35,4 +45,4 @@ function withNoise({ median, low, high }, format) {
   return `${format(median)} (${format(low)}–${format(high)})`
 }
 
-module.exports = { NAME, value, ratio, times, withNoise }
+module.exports = { NAME, value, growth, ratio, times, withNoise }

@@ -3,7 +3,7 @@
 const { sleep } = require('../clock.js')
 const { OURS, ORIGINAL, PEERS, PROMISES } = require('../contenders/index.js')
 const { withNewProcess, withRacers } = require('../racer.js')
-const { value } = require('../report/columns.js')
+const { growth, value } = require('../report/columns.js')
 const { attempt, eachInTurn } = require('../rounds.js')
 
 /** How many waiters each key has. */
@@ -31,7 +31,8 @@ module.exports = {
   legend: `Resident memory of a process, without garbage, in bytes for each of so many locks that it holds, or
 calls that wait, for a tenth as many keys of another process. beyond: what is left when that of the
 promises alone is taken off. heap: the objects of JavaScript; native: resident besides the pages of
-the heap, which is what Rust takes here. Below zero: the process gave back more than they took.`,
+the heap, which is what Rust takes here. Below zero: the process gave back more than they took.
+growth: how many times all that is resident then, next to a tenth as many.`,
   contenders: [PROMISES, OURS, ORIGINAL, ...PEERS],
   sizes: [1000, 10_000, 100_000],
   sizeTitle: (size) => `${size.toLocaleString('en')} locks, ${size.toLocaleString('en')} waiters`,
@@ -54,10 +55,12 @@ the heap, which is what Rust takes here. Below zero: the process gave back more 
     value('held', 'held', bytes),
     value('heap', 'heldHeap', bytes),
     value('native', 'heldNative', bytes),
+    growth('heldAll'),
     value('waiter', 'waiter', bytes),
     value('beyond', 'beyond', bytes),
     value('heap', 'waiterHeap', bytes),
     value('native', 'waiterNative', bytes),
+    growth('waiterAll'),
   ],
 }
 

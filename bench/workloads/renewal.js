@@ -2,7 +2,7 @@
 
 const { OURS, RENEWING } = require('../contenders/index.js')
 const { withRacers } = require('../racer.js')
-const { value } = require('../report/columns.js')
+const { growth, value } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
 const { measureServer } = require('../server-cost.js')
 
@@ -25,7 +25,7 @@ module.exports = {
 released, at the times it thinks best. Only libraries that renew. kept: the share that is still
 there after a ttl. commands/s and kB/s: to the server, and to and from it. JS, process, Redis:
 shares of a processor. p99, longest: delay of the event loop meanwhile, see there. bytes: resident
-memory per lock.`,
+memory per lock. growth: how many times as much as for a tenth as many locks.`,
   contenders: [OURS, ...RENEWING],
   sizes: [1000, 10_000, 100_000],
   sizeTitle: (size) => `${size.toLocaleString('en')} locks`,
@@ -50,7 +50,9 @@ memory per lock.`,
     value('kB/s', 'bytes', (number) => (number / 1000).toLocaleString('en', DIGITS)),
     value('JS', 'threadCpu', percent),
     value('process', 'processCpu', percent),
+    growth('processCpu'),
     value('Redis', 'serverCpu', percent),
+    growth('serverCpu'),
     value('p99 ms', 'p99', (number) => number.toPrecision(3)),
     value('longest ms', 'longest', (number) => number.toPrecision(3)),
     value('bytes', 'memory', (number) => Math.round(number).toLocaleString('en')),
