@@ -34,7 +34,8 @@ pub struct Holds {
 
 #[derive(Debug, Default)]
 struct Table {
-    by_id: HashMap<Text, Hold, BuildIdHasher>,
+    /// In boxes, because a table has many places that are empty.
+    by_id: HashMap<Text, Box<Hold>, BuildIdHasher>,
     agenda: Agenda,
     /// When whoever looks after the locks looks without being woken, if ever.
     awake_by: Option<Moment>,
@@ -77,7 +78,7 @@ impl Holds {
         }
         let Table { agenda, awake_by, .. } = &mut *table;
         self.plan(agenda, *awake_by, id, &mut hold);
-        table.by_id.insert(id.clone(), hold);
+        table.by_id.insert(id.clone(), Box::new(hold));
     }
 
     /// The lock that `id` holds, if it is that of `key`.
@@ -143,17 +144,17 @@ impl Holds {
 
     /// The time a holder may still believe in its lock; zero if there is no such lock.
     pub fn remaining(&self, id: &str) -> Duration {
-        self.table().by_id.get(id).map_or(Duration::ZERO, Hold::remaining)
+        self.table().by_id.get(id).map_or(Duration::ZERO, |hold| hold.remaining())
     }
 
     /// What a holder may know of its lock.
     pub fn state(&self, id: &str) -> State {
-        self.table().by_id.get(id).map_or(State::Gone, Hold::state)
+        self.table().by_id.get(id).map_or(State::Gone, |hold| hold.state())
     }
 
     /// What the store was last asked to set a lock's time to live to.
     pub fn ttl(&self, id: &str) -> Option<Duration> {
-        self.table().by_id.get(id).map(Hold::ttl)
+        self.table().by_id.get(id).map(|hold| hold.ttl())
     }
 
     /// Tells `on_end` how a lock ends. At once, if that has happened.
@@ -306,7 +307,7 @@ impl OneOf<'_> {
     pub fn released(self) -> Past {
         let Some((holds, id)) = self.0 else { return Past::default() };
         let hold = holds.table().remove(id);
-        let past = hold.as_ref().map(Hold::past).unwrap_or_default();
+        let past = hold.as_ref().map(|hold| hold.past()).unwrap_or_default();
         tell(hold.map(|hold| hold.on_end).unwrap_or_default(), End::Released);
         past
     }
@@ -373,7 +374,7 @@ impl Table {
         self.sweep_above = 2 * self.by_id.len() + 64;
     }
 
-    fn remove(&mut self, id: &Text) -> Option<Hold> {
+    fn remove(&mut self, id: &Text) -> Option<Box<Hold>> {
         let hold = self.by_id.remove(id)?;
         self.agenda.strike(id, hold.place);
         Some(hold)

@@ -155,8 +155,8 @@ impl<B: Backend> Locker<B> {
                         return Ok(Some(self.keep(claim, &schedule, grant, 1, renewal, group)));
                     }
                     Ok(Attempt::Taken) if !schedule.waits() => return Ok(None),
-                    Ok(attempt) => Some(Ok(attempt)),
-                    Err(error) => Some(Err((error, schedule.started()))),
+                    Ok(attempt) => Some(Box::new(Ok(attempt))),
+                    Err(error) => Some(Box::new(Err((error, schedule.started())))),
                 };
             }
             let waiter = WaitingAcquire::new(self, &mut claim, &schedule, first);

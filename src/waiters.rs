@@ -30,7 +30,7 @@ pub enum News {
 #[derive(Debug, Default)]
 pub struct Waiters {
     by_key: HashMap<Text, Line>,
-    by_id: HashMap<Text, (Text, u64)>,
+    by_id: HashMap<Text, (Text, u64), BuildIdHasher>,
     due: BTreeSet<(Instant, Text)>,
     next_order: u64,
     /// Those who may be in the queue, whether they have heard that or not.

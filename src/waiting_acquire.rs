@@ -58,10 +58,9 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
         locker: &'a Locker<B>,
         claim: &'a mut Claim<B>,
         schedule: &'a Schedule,
-        first: Option<Tried>,
+        first: Option<Box<Tried>>,
     ) -> Self {
         let patience = Patience::new(locker.patience);
-        let first = first.map(Box::new);
         WaitingAcquire { locker, claim, schedule, patience, place: None, is_trouble: false, first }
     }
 

@@ -67,10 +67,29 @@ async fn measure(timeout: Option<Duration>) -> usize {
     taken / WAITERS
 }
 
+/// The bytes for each of many locks that are held.
+async fn measure_held() -> usize {
+    let store = Store::open(&Settings::Memory("held".into())).unwrap();
+    let locker = Locker::new(store, Duration::ZERO);
+    let request = |number| Acquire { key: format!("lock:{number}").into(), ..request(0, None) };
+    assert!(locker.acquire(request(0)).await.unwrap().is_some());
+
+    let mut locks = Vec::with_capacity(WAITERS);
+    let before = TAKEN.load(Ordering::Relaxed);
+    for number in 1..=WAITERS {
+        locks.push(locker.acquire(request(number)).await.unwrap());
+    }
+    let taken = TAKEN.load(Ordering::Relaxed) - before;
+    taken / WAITERS
+}
+
+// One test, because what is counted is that of the process.
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_waits_takes_little() {
-    let (for_ever, bounded) = (measure(None).await, measure(Some(Duration::from_secs(30))).await);
+async fn a_caller_that_waits_and_a_lock_that_is_held_take_little() {
     // With what the store in this process keeps of them.
-    assert!(for_ever < 1700, "{for_ever} bytes for one without a deadline");
-    assert!(bounded < 2000, "{bounded} bytes for one with a deadline");
+    let held = measure_held().await;
+    assert!(held < 1100, "{held} bytes for one that is held");
+    let (for_ever, bounded) = (measure(None).await, measure(Some(Duration::from_secs(30))).await);
+    assert!(for_ever < 1450, "{for_ever} bytes for one without a deadline");
+    assert!(bounded < 1750, "{bounded} bytes for one with a deadline");
 }

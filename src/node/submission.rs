@@ -92,6 +92,7 @@ pub fn read<'a>(
     owner: &'a Owner,
 ) -> impl Iterator<Item = Submission> + 'a {
     let mut texts = Texts { rest: texts, is_ascii: texts.is_ascii() };
+    let mut last_owner = None;
     numbers.chunks_exact(FIELDS).map(move |record| {
         let [call, operation, locker, values @ .., key, other] = record else {
             unreachable!("a chunk has {FIELDS} numbers")
@@ -99,7 +100,10 @@ pub fn read<'a>(
         let key = texts.next(*key);
         let other = texts.next(*other);
         let work = match *operation as u8 {
-            1 => Work::Acquire(Box::new(acquire(key, other, values, owner))),
+            1 => {
+                let other = same(&mut last_owner, other);
+                Work::Acquire(Box::new(acquire(key, other, values, owner)))
+            }
             2 => Work::Release { key: key.into(), id: other.into() },
             3 => {
                 let milliseconds = values[0];
@@ -108,7 +112,7 @@ pub fn read<'a>(
             4 => Work::Read { key: key.into() },
             5 => Work::Mode,
             6 => Work::Describe,
-            9 => Work::AcquireAll(keys(key), Box::new(acquire("", other, values, owner))),
+            9 => Work::AcquireAll(keys(key), Box::new(acquire("", other.into(), values, owner))),
             7 => Work::ForceRelease { key: key.into() },
             _ => Work::Query { prefix: key.into() },
         };
@@ -120,7 +124,7 @@ pub fn read<'a>(
 /// the longest hold under renewal (zero: no renewal), the group, and how many may hold it at once: zero
 /// for any number, −1 for one alone, −2 if it takes it from whoever has it. Those in the middle may be
 /// infinite.
-fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
+fn acquire(key: &str, owner: Text, values: &[f64], holder: &Owner) -> Acquire {
     let retries = values[2].is_finite().then_some(values[2] as u32);
     let timeout = values[3].is_finite().then(|| milliseconds(values[3]));
     let renewal = (values[4] > 0.0).then(|| Renewal {
@@ -129,7 +133,7 @@ fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
     });
     Acquire {
         key: key.into(),
-        owner: owner.into(),
+        owner,
         ttl: milliseconds(values[0]),
         schedule: Schedule::new(milliseconds(values[1]), retries, timeout),
         renewal,
@@ -139,6 +143,14 @@ fn acquire(key: &str, owner: &str, values: &[f64], holder: &Owner) -> Acquire {
             false => Sharing::Exclusive,
         },
         steal: values[6] < -1.0,
+    }
+}
+
+/// `text`, or `last` if that is the same: most locks of one tick have one owner.
+fn same(last: &mut Option<Text>, text: &str) -> Text {
+    match last {
+        Some(last) if **last == *text => last.clone(),
+        _ => last.insert(text.into()).clone(),
     }
 }
 
