@@ -1,11 +1,11 @@
 'use strict'
 
 const { parseArgs } = require('node:util')
-const { CONTENDERS, ORIGINAL, PERMITS, SHARED } = require('./contenders/index.js')
+const { CONTENDERS, ORIGINAL, PERMITS, REQUEST, SHARED } = require('./contenders/index.js')
 const { WORKLOADS, GROUPS } = require('./workloads/index.js')
 
 /** Whoever takes part in anything. */
-const ALL = [...CONTENDERS, SHARED, PERMITS]
+const ALL = [...CONTENDERS, REQUEST, SHARED, PERMITS]
 
 const HELP = `npm run bench -- [options]
 

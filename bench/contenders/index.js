@@ -7,6 +7,8 @@
  * @typedef {object} Contender
  * @property {string} name   with its version
  * @property {(url: string) => unknown} open   connects; may return a promise, as all of these may
+ * @property {(resource: string) => Promise<unknown>} [acquireAndRelease]   in place of both, where they
+ *   are one call
  * @property {(resource: string) => unknown} acquire   resolves with a lock once it is free, however
  *   long that takes
  * @property {(lock: any) => unknown} release
@@ -61,6 +63,9 @@ const RENEWING = [
 /** This package in a program that was written for the original. */
 const UPGRADED = 'dist-lock-upgraded'
 
+/** This package by the Web Locks API: next to itself. */
+const REQUEST = 'dist-lock-request'
+
 /** This package, for locks that several hold at once: next to itself alone. */
 const [SHARED, PERMITS] = ['dist-lock-shared', 'dist-lock-permits']
 
@@ -70,6 +75,7 @@ module.exports = {
   CONTENDERS,
   OURS,
   UPGRADED,
+  REQUEST,
   SHARED,
   PERMITS,
   ORIGINAL,

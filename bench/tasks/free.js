@@ -75,6 +75,7 @@ async function inLanes(count, lane) {
 }
 
 async function acquireAndRelease(contender, resource) {
+  if (contender.acquireAndRelease) return contender.acquireAndRelease(resource)
   const lock = await contender.acquire(resource)
   if (!lock) throw new Error(`${contender.name} did not get the free lock ${resource}`)
   await contender.release(lock)

@@ -1,6 +1,6 @@
 'use strict'
 
-const { CONTENDERS, OURS, ORIGINAL, PROMISES } = require('../contenders/index.js')
+const { CONTENDERS, OURS, ORIGINAL, PROMISES, REQUEST } = require('../contenders/index.js')
 const { COLUMNS, LEGEND, measureUncontended } = require('./uncontended.js')
 
 const RATE = {
@@ -17,7 +17,7 @@ module.exports = {
   name: 'free',
   title: 'Free locks',
   legend: LEGEND,
-  contenders: CONTENDERS.filter((file) => file !== PROMISES),
+  contenders: [...CONTENDERS.filter((file) => file !== PROMISES), REQUEST],
   sizes: [1, 100, 1000, 10_000],
   sizeTitle: (size) => `${size.toLocaleString('en')} in flight`,
   full: { rounds: 5, seconds: 0.4 },
