@@ -66,7 +66,8 @@ test('every property of what query tells is in web-locks.d.ts, and no other', as
   const lock = await locks.acquire('a', held)
   const next = locks.acquire('a', waits)
 
-  const snapshot = await locks.query()
+  let snapshot
+  await eventually(async () => (snapshot = await locks.query()).pending.length === 1, 'it waits')
   await lock.release()
   await (await next).release()
 
