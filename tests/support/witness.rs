@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dist_lock::backend::memory::{Client, Memory};
-use dist_lock::backend::{Sharing, Text, Token};
+use dist_lock::backend::{Holder, Sharing, Text, Token};
 use dist_lock::holds::{End, State};
 use dist_lock::{Backend, Lock, Locker};
 use futures_util::FutureExt;
@@ -264,13 +264,15 @@ impl Witness {
 
     /// Who holds the key, in the order of their tokens, each with its owner.
     fn holders(&self, key: &Text) -> Vec<(Text, Text)> {
+        owners(&self.listed(key))
+    }
+
+    fn listed(&self, key: &Text) -> Vec<Holder> {
         let memory = lock(&self.memory);
         let Some((_, observer)) = memory.as_ref() else { return Vec::new() };
         let keys = std::slice::from_ref(key);
         let listed = observer.list(keys).now_or_never().expect("memory answers at once");
-        let mut listed = listed.expect("memory does not fail");
-        let holders = listed.swap_remove(0).holders.into_iter();
-        holders.map(|one| (one.id.into(), one.owner.unwrap_or_default().into())).collect()
+        listed.expect("memory does not fail").swap_remove(0).holders
     }
 
     /// Looks at everything that may become wrong with time.
@@ -407,6 +409,12 @@ impl Witness {
     }
 }
 
+/// Who holds a lock, and with which owner's text.
+fn owners(listed: &[Holder]) -> Vec<(Text, Text)> {
+    let owner = |one: &Holder| one.owner.as_deref().unwrap_or_default().into();
+    listed.iter().map(|one| (one.id.as_str().into(), owner(one))).collect()
+}
+
 impl Audit for Witness {
     fn before(&self, key: &Text) {
         // Its lock may just have ended.
@@ -415,11 +423,16 @@ impl Audit for Witness {
     }
 
     fn step(&self, step: &Step, fact: &Fact) {
-        let holders = self.holders(&step.key);
+        let listed = self.listed(&step.key);
+        let holders = owners(&listed);
+        // Whom nobody tells of its token has one, too.
+        let of_holder = |one: &Holder| Some((Text::from(one.id.as_str()), one.token?));
+        let mut tokens = fact.tokens.clone();
+        tokens.extend(listed.iter().filter_map(of_holder));
         let mut seen = lock(&self.seen);
         seen.report.steps += 1;
         seen.trace(|| format!("{step:?}: {fact:?}, then {holders:?} have it"));
-        seen.note_tokens(&step.key, &fact.tokens);
+        seen.note_tokens(&step.key, tokens);
         seen.note_step(step, fact, &holders);
         seen.note_holders(&step.key, holders, step.name == "steal");
         drop(seen);
@@ -455,9 +468,8 @@ impl Seen {
     }
 
     /// 4: each new hold's token is larger, and 5: a hold that is asked for again keeps its own.
-    fn note_tokens(&mut self, key: &Text, tokens: &[(Text, Token)]) {
+    fn note_tokens(&mut self, key: &Text, mut tokens: Vec<(Text, Token)>) {
         // Those that were granted in one step are told in several ways.
-        let mut tokens = tokens.to_vec();
         tokens.sort_by_key(|(_, token)| *token);
         for (id, token) in &tokens {
             let entry = self.keys.entry(key.clone()).or_default();
