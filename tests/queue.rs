@@ -7,44 +7,17 @@ use std::time::Duration;
 
 use dist_lock::backend::{CLAIM, Memory, Mode, Text, Waiter};
 use dist_lock::schedule::Schedule;
-use dist_lock::{Acquire, Backend, Error, Lock, Locker, Result, id};
+use dist_lock::{Acquire, Backend, Error, id};
 use support::flaky::{Fate, Flaky};
+use support::process::{
+    BEAT, DELAY, KEY, PATIENCE, Process, TTL, Waiting, id_of, milliseconds, processes, request,
+};
 use support::takes;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-const TTL: Duration = Duration::from_secs(30);
-const DELAY: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(10);
-const BEAT: Duration = Duration::from_secs(1);
-const KEY: &str = "k";
-
-fn milliseconds(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
-}
-
-/// One process.
-#[derive(Clone)]
-struct Process {
-    store: Flaky,
-    locker: Arc<Locker<Flaky>>,
-}
-
-type Waiting = JoinHandle<Result<Option<Lock>>>;
-
 impl Process {
-    fn with(store: Flaky) -> Self {
-        let locker = Arc::new(Locker::new(store.clone(), PATIENCE));
-        Process { store, locker }
-    }
-
-    /// Asks for the lock in the background.
     fn asks(&self, ttl: Duration, limit: Option<Duration>) -> Waiting {
-        let locker = self.locker.clone();
-        let schedule = Schedule::new(DELAY, None, limit);
-        let (key, owner) = (KEY.into(), "".into());
-        let request = Acquire::new(key, owner, ttl, schedule);
-        tokio::spawn(async move { locker.acquire(request).await })
+        self.asks_for(request(ttl, limit))
     }
 
     fn waits(&self) -> Waiting {
@@ -67,20 +40,6 @@ impl Process {
     async fn holds(&self, ttl: Duration) -> Text {
         id_of(self.asks(ttl, None)).await
     }
-
-    async fn release(&self, id: &Text) -> bool {
-        self.locker.release(&KEY.into(), id).await.unwrap()
-    }
-}
-
-/// Processes that use one store.
-fn processes<const COUNT: usize>() -> [Process; COUNT] {
-    let memory = Arc::<Memory>::default();
-    std::array::from_fn(|_| Process::with(Flaky::on(&memory)))
-}
-
-async fn id_of(waiting: Waiting) -> Text {
-    waiting.await.unwrap().unwrap().expect("the lock").id
 }
 
 /// How long it takes until the waiter has the lock.

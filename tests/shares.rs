@@ -5,53 +5,28 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dist_lock::backend::{CLAIM, Memory, Mode, Sharing, Text};
+use dist_lock::backend::{CLAIM, Mode, Sharing, Text};
 use dist_lock::holds::{End, Renewal, State};
 use dist_lock::schedule::Schedule;
-use dist_lock::{Acquire, Error, Lock, Locker, Result};
-use support::flaky::{Fate, Flaky};
+use dist_lock::{Acquire, Error};
+use support::flaky::Fate;
+use support::process::{
+    BEAT, DELAY, KEY, Process, TTL, Waiting, id_of, milliseconds, processes, request,
+};
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-const TTL: Duration = Duration::from_secs(30);
-const DELAY: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(10);
-const BEAT: Duration = Duration::from_secs(1);
 /// A process is taken to be alive for this long after its last beat.
 const ALIVE: Duration = Duration::from_secs(3);
-const KEY: &str = "k";
-
-fn milliseconds(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
-}
-
-/// One process.
-#[derive(Clone)]
-struct Process {
-    store: Flaky,
-    locker: Arc<Locker<Flaky>>,
-}
-
-type Waiting = JoinHandle<Result<Option<Lock>>>;
 
 impl Process {
-    /// Asks in the background.
     fn asks(&self, sharing: Sharing, ttl: Duration, limit: Option<Duration>) -> Waiting {
-        let schedule = Schedule::new(DELAY, None, limit);
-        let request = Acquire { sharing, ..Acquire::new(KEY.into(), "".into(), ttl, schedule) };
-        self.asks_for(request)
-    }
-
-    fn asks_for(&self, request: Acquire) -> Waiting {
-        let locker = self.locker.clone();
-        tokio::spawn(async move { locker.acquire(request).await })
+        self.asks_for(Acquire { sharing, ..request(ttl, limit) })
     }
 
     fn steals(&self) -> Waiting {
-        let schedule = Schedule::new(DELAY, None, None);
-        let request = Acquire::new(KEY.into(), "".into(), TTL, schedule);
-        self.asks_for(Acquire { steal: true, ..request })
+        self.asks_for(Acquire { steal: true, ..request(TTL, None) })
     }
 
     /// Asks, and returns when whoever asked is in the queue.
@@ -66,9 +41,8 @@ impl Process {
     }
 
     async fn holds_another(&self, sharing: Sharing) -> Text {
-        let schedule = Schedule::new(DELAY, None, None);
-        let request = Acquire::new("another".into(), "".into(), TTL, schedule);
-        id_of(self.asks_for(Acquire { sharing, ..request })).await
+        let key = "another".into();
+        id_of(self.asks_for(Acquire { key, sharing, ..request(TTL, None) })).await
     }
 
     /// Whether it gets a lock without waiting.
@@ -81,10 +55,6 @@ impl Process {
         assert!(matches!(self.locker.mode().await, Ok(Mode::Queue)));
     }
 
-    async fn release(&self, id: &Text) -> bool {
-        self.locker.release(&KEY.into(), id).await.unwrap()
-    }
-
     fn state(&self, id: &Text) -> State {
         self.locker.holds().state(id)
     }
@@ -95,19 +65,6 @@ const EXCLUSIVE: Sharing = Sharing::Exclusive;
 
 fn permits(count: u32) -> Sharing {
     Sharing::of(count)
-}
-
-/// Processes that use one store.
-fn processes<const COUNT: usize>() -> [Process; COUNT] {
-    let memory = Arc::<Memory>::default();
-    std::array::from_fn(|_| {
-        let store = Flaky::on(&memory);
-        Process { locker: Arc::new(Locker::new(store.clone(), PATIENCE)), store }
-    })
-}
-
-async fn id_of(waiting: Waiting) -> Text {
-    waiting.await.unwrap().unwrap().expect("the lock").id
 }
 
 /// How long it takes until all of them have their lock.

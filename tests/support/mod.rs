@@ -1,9 +1,10 @@
-//! What the tests share: a private Redis, a store whose answers go astray, and a network.
+//! What the tests share: a private Redis, a store whose answers go astray, processes that use it, and a network.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod chance;
 pub mod flaky;
 pub mod network;
+pub mod process;
 pub mod server;
 pub mod witness;
 pub mod world;

@@ -1,0 +1,63 @@
+//! Processes that ask for one lock of one store in the background, on a clock that is paused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dist_lock::backend::{Memory, Text};
+use dist_lock::schedule::Schedule;
+use dist_lock::{Acquire, Lock, Locker, Result};
+use tokio::task::JoinHandle;
+
+use super::flaky::Flaky;
+
+pub const TTL: Duration = Duration::from_secs(30);
+pub const DELAY: Duration = Duration::from_millis(50);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const BEAT: Duration = Duration::from_secs(1);
+pub const KEY: &str = "k";
+
+pub fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// One process.
+#[derive(Clone)]
+pub struct Process {
+    pub store: Flaky,
+    pub locker: Arc<Locker<Flaky>>,
+}
+
+/// A call that was made in the background.
+pub type Waiting = JoinHandle<Result<Option<Lock>>>;
+
+impl Process {
+    pub fn with(store: Flaky) -> Self {
+        let locker = Arc::new(Locker::new(store.clone(), PATIENCE));
+        Process { store, locker }
+    }
+
+    /// Asks in the background.
+    pub fn asks_for(&self, request: Acquire) -> Waiting {
+        let locker = self.locker.clone();
+        tokio::spawn(async move { locker.acquire(request).await })
+    }
+
+    pub async fn release(&self, id: &Text) -> bool {
+        self.locker.release(&KEY.into(), id).await.unwrap()
+    }
+}
+
+/// What asks for the lock alone, for `limit` at the most.
+pub fn request(ttl: Duration, limit: Option<Duration>) -> Acquire {
+    Acquire::new(KEY.into(), "".into(), ttl, Schedule::new(DELAY, None, limit))
+}
+
+/// Processes that use one store.
+pub fn processes<const COUNT: usize>() -> [Process; COUNT] {
+    let memory = Arc::<Memory>::default();
+    std::array::from_fn(|_| Process::with(Flaky::on(&memory)))
+}
+
+pub async fn id_of(waiting: Waiting) -> Text {
+    waiting.await.unwrap().unwrap().expect("the lock").id
+}
