@@ -2,7 +2,7 @@
 
 const { OURS, ORIGINAL, PEERS } = require('../contenders/index.js')
 const { onOneCore } = require('../one-core.js')
-const { COLUMNS, LEGEND, measureCrowd } = require('./crowd.js')
+const { COLUMNS, LEGEND, measureCrowd } = require('./hand-offs.js')
 
 /** One key that many callers of one process want over and over, with client and server on one core. */
 module.exports = {

@@ -1,40 +1,13 @@
 'use strict'
 
-const { sleep } = require('../clock.js')
 const { OURS, ORIGINAL, PEERS } = require('../contenders/index.js')
-const { withRacers } = require('../racer.js')
-const { value, ratio } = require('../report/columns.js')
-const { eachInTurn } = require('../rounds.js')
-const { countCommands } = require('../server-cost.js')
+const { COLUMNS, LEGEND, measureCrowd } = require('./hand-offs.js')
 
 /** How many want the lock, in one process: all but one of them wait. */
 const SIZES = [2, 10, 100, 1000]
 
-/** How long they have been at it before they count, in parts of the time that is measured. */
-const WARM_UP = 0.4
-
-/** How long their commands are counted, likewise. */
-const COUNTED = 0.4
-
-const COLUMNS = [
-  value('grants/s', 'rate', (number) => Math.round(number).toLocaleString('en')),
-  value('hand-offs/s', 'handoffs', (number) => Math.round(number).toLocaleString('en')),
-  ratio('handoffs'),
-  value('p50 ms', 'p50', (number) => number.toPrecision(3)),
-  value('p99 ms', 'p99', (number) => number.toPrecision(3)),
-  value('commands', 'commands', (number) => number.toFixed(2)),
-  value('served', 'served', percent),
-  value('jumped', 'jumped', percent),
-]
-
-const LEGEND = `Each caller acquires, releases at once and acquires again; medians of the rounds.
-hand-offs/s: grants to another caller than the one before; where waiters poll, most go to the one
-that has just released. p50, p99: of hand-offs, from just before release is called until the other
-has the lock. commands: sent to the server per grant, in a run of their own. served: how many of
-the callers had the lock at all. jumped: grants past somebody who had called acquire earlier.`
-
 /** One key that many callers of one process want over and over. */
-const WORKLOAD = {
+module.exports = {
   name: 'crowd',
   title: 'One key, many callers of one process',
   legend: LEGEND,
@@ -53,38 +26,3 @@ const WORKLOAD = {
   measureRound: (redis, plan) => measureCrowd(redis, plan),
   columns: COLUMNS,
 }
-
-/** 0 and 100 only where it is exactly that. */
-function percent(share) {
-  if (share > 0 && share < 0.001) return `${(share * 100).toPrecision(1)} %`
-  return `${Math.floor(share * 1000) / 10} %`
-}
-
-/**
- * A round of callers that want one key.
- *
- * @param {(racer: object) => unknown} [prepare]   what is done to each process when it is open
- */
-function measureCrowd(redis, plan, prepare = () => {}) {
-  return eachInTurn(plan, (contender, waiters) =>
-    measureOne(redis, contender, { waiters, seconds: plan.seconds, prepare }),
-  )
-}
-
-function measureOne(redis, contender, { waiters, seconds, prepare }) {
-  return withRacers(redis, contender, 1, async ([racer]) => {
-    await prepare(racer)
-    const crowd = { resource: 'bench', waiters, warmUp: seconds * WARM_UP, seconds }
-    const figures = await racer.ask('crowd', crowd)
-
-    // They go on as before.
-    const { commands, result: grants } = await countCommands(redis, async () => {
-      const before = await racer.ask('countGrants')
-      await sleep(seconds * COUNTED * 1000)
-      return (await racer.ask('countGrants')) - before
-    })
-    return { ...figures, commands: grants > 0 ? commands / grants : undefined }
-  })
-}
-
-module.exports = { ...WORKLOAD, LEGEND, COLUMNS, measureCrowd }
