@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::agenda::Agenda;
-use crate::backend::{Handed, Text, Token, Waiter};
+use crate::backend::{Handed, Text, Token};
 use crate::clock::Moment;
 use crate::hold::Hold;
-pub use crate::hold::{Due, End, Extending, OnEnd, Past, Renewal, State};
+pub use crate::hold::{Due, End, OnEnd, Past, Renewal, State};
 use crate::id_hash::BuildIdHasher;
+use crate::one_of::OneOf;
+use crate::thefts::Thefts;
 
 /// Who holds more locks than this at a time has them renewed at different times.
 const CROWD: usize = 100;
@@ -43,15 +45,9 @@ struct Table {
     sweep_above: usize,
     /// How many locks of a group were lost and are not in the table any more.
     lost: HashMap<u64, u64>,
-    /// Those that were taken away and are not in the table, perhaps not yet: their tokens, and since when
-    /// that is known.
-    taken_early: HashMap<Text, (Token, Moment), BuildIdHasher>,
+    /// Those that were taken away and are not in the table, perhaps not yet.
+    thefts: Thefts,
 }
-
-/// The longest that the answer which grants a lock comes behind the message that takes it away.
-const LATE: Duration = Duration::from_secs(60);
-/// When more than this were taken away early, the old ones are forgotten.
-const MOST_TAKEN: usize = 1024;
 
 /// The locks of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,8 +68,7 @@ impl Holds {
         if table.by_id.len() >= CROWD {
             hold.stagger();
         }
-        let taken = table.taken_early.remove(id);
-        if taken.is_some_and(|(token, _)| hold.token == Some(token)) {
+        if table.thefts.meant(id, hold.token) {
             hold.give_up();
         }
         let Table { agenda, awake_by, .. } = &mut *table;
@@ -84,7 +79,7 @@ impl Holds {
     /// The lock that `id` holds, if it is that of `key`.
     pub fn of<'h>(&'h self, key: &Text, id: &'h Text) -> OneOf<'h> {
         let is_its = self.table().by_id.get(id).is_some_and(|hold| hold.key == *key);
-        OneOf(is_its.then_some((self, id)))
+        OneOf::of(is_its.then_some((self, id)))
     }
 
     /// Whether `id` is that of a lock held here, as far as is remembered.
@@ -101,28 +96,23 @@ impl Holds {
     /// have lasted: its holder may still ask.
     pub fn end(&self, id: &Text, end: End) {
         let told = match end {
-            End::Released => self.table().remove(id).map(|hold| hold.on_end),
+            End::Released => self.remove(id).map(|hold| hold.on_end),
             End::Taken | End::Over => self.change(id, Hold::give_up),
         };
         tell(told.unwrap_or_default(), end);
     }
 
     /// Somebody took a lock away, whose holder may not know yet that it has it.
-    pub fn taken_away(&self, Handed { id, token }: &Handed) {
+    pub fn taken_away(&self, lock: &Handed) {
         let mut table = self.table();
-        match table.by_id.get(id).map(|hold| hold.token) {
-            Some(its) if its == Some(*token) => {
+        match table.by_id.get(&lock.id).map(|hold| hold.token) {
+            Some(its) if its == Some(lock.token) => {
                 drop(table);
-                self.end(id, End::Taken);
+                self.end(&lock.id, End::Taken);
             }
             // That was one before, under the same id.
             Some(_) => {}
-            None => {
-                if table.taken_early.len() >= MOST_TAKEN {
-                    table.taken_early.retain(|_, (_, heard)| !(*heard + LATE).is_over());
-                }
-                table.taken_early.insert(id.clone(), (*token, Moment::now()));
-            }
+            None => table.thefts.note(lock),
         }
     }
 
@@ -267,8 +257,16 @@ impl Holds {
         self.changed.notified().await;
     }
 
+    /// Takes a hold out of the table, if there is one.
+    pub(crate) fn remove(&self, id: &Text) -> Option<Box<Hold>> {
+        let mut table = self.table();
+        let hold = table.by_id.remove(id)?;
+        table.agenda.strike(id, hold.place);
+        Some(hold)
+    }
+
     /// Changes a hold, if there is one, and plans it anew.
-    fn change<T>(&self, id: &Text, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
+    pub(crate) fn change<T>(&self, id: &Text, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
         let mut table = self.table();
         let Table { by_id, agenda, awake_by, .. } = &mut *table;
         let hold = by_id.get_mut(id)?;
@@ -293,73 +291,6 @@ impl Holds {
     }
 }
 
-/// One of the locks held here, or none of them: then nothing is known and nothing changes.
-#[derive(Debug, Clone, Copy)]
-pub struct OneOf<'h>(Option<(&'h Holds, &'h Text)>);
-
-impl OneOf<'_> {
-    /// [`Hold::releasing`].
-    pub fn releasing(self) {
-        self.change(Hold::releasing);
-    }
-
-    /// The store has released it. What is known of it?
-    pub fn released(self) -> Past {
-        let Some((holds, id)) = self.0 else { return Past::default() };
-        let hold = holds.table().remove(id);
-        let past = hold.as_ref().map(|hold| hold.past()).unwrap_or_default();
-        tell(hold.map(|hold| hold.on_end).unwrap_or_default(), End::Released);
-        past
-    }
-
-    /// [`Hold::late`].
-    pub fn late(self) -> Option<Waiter> {
-        self.change(|hold| hold.late.as_deref().cloned()).flatten()
-    }
-
-    /// [`Hold::not_released`].
-    pub fn not_released(self) {
-        self.change(Hold::not_released);
-    }
-
-    /// [`Holds::end`].
-    pub fn end(self, end: End) {
-        if let Some((holds, id)) = self.0 {
-            holds.end(id, end);
-        }
-    }
-
-    /// [`Hold::extending`].
-    pub fn extending(self, ttl: Duration) -> Option<Extending> {
-        self.change(|hold| hold.extending(ttl))
-    }
-
-    /// [`Hold::extended`].
-    pub fn extended(self, extending: &Extending) -> bool {
-        self.change(|hold| hold.extended(extending)).unwrap_or(true)
-    }
-
-    /// [`Hold::not_extended`].
-    pub fn not_extended(self, extending: Extending) {
-        self.change(|hold| hold.not_extended(extending));
-    }
-
-    /// [`Hold::maybe_extended`].
-    pub fn maybe_extended(self, extending: &Extending) {
-        self.change(|hold| hold.maybe_extended(extending));
-    }
-
-    /// [`Hold::ttl`].
-    pub fn ttl(self) -> Option<Duration> {
-        self.change(|hold| hold.ttl())
-    }
-
-    fn change<T>(self, change: impl FnOnce(&mut Hold) -> T) -> Option<T> {
-        let (holds, id) = self.0?;
-        holds.change(id, change)
-    }
-}
-
 impl Table {
     /// Forgets locks that are over and whose end nobody is to be told.
     fn sweep(&mut self) {
@@ -373,12 +304,6 @@ impl Table {
         });
         self.sweep_above = 2 * self.by_id.len() + 64;
     }
-
-    fn remove(&mut self, id: &Text) -> Option<Box<Hold>> {
-        let hold = self.by_id.remove(id)?;
-        self.agenda.strike(id, hold.place);
-        Some(hold)
-    }
 }
 
 /// Whether there is room in what so many locks go with.
@@ -386,7 +311,8 @@ fn fills_up(count: usize) -> bool {
     !count.is_multiple_of(TOGETHER)
 }
 
-fn tell(on_end: Vec<OnEnd>, end: End) {
+/// Tells all who wait to hear how a lock ends.
+pub(crate) fn tell(on_end: Vec<OnEnd>, end: End) {
     for on_end in on_end {
         on_end(end);
     }

@@ -16,8 +16,9 @@
 //!     one another
 //!   * [`waiting`]: waiting in the queue: one beat per key, and grants find their waiter
 //!   * [`waiters`]: who of this process waits for which key; [`subscription`]: whether messages reach it
-//!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them; `agenda`: when somebody
-//!     looks at it; `pace`: how many are renewed at a time
+//!   * [`holds`]: the locks this process holds; [`hold`](mod@hold): one of them; [`one_of`]: one as its
+//!     release sees it; `thefts`: those that were taken away too early; `agenda`: when somebody looks at one;
+//!     `pace`: how many are renewed at a time
 //!   * [`patience`]: how long trouble with the server is borne
 //!   * [`schedule`]: when an acquire tries again and when it stops; `deadline`: what it says then
 //!   * [`lease`]: how long a holder may believe; [`clock`]: what that is measured with; [`clock_watch`]:
@@ -45,6 +46,7 @@ pub mod lease;
 pub mod line;
 pub mod locker;
 pub mod notice;
+pub mod one_of;
 mod order;
 mod pace;
 pub mod patience;
@@ -57,6 +59,7 @@ mod stealing;
 pub mod subscription;
 mod survey;
 mod task;
+mod thefts;
 pub mod tie;
 mod together;
 pub mod undo;
