@@ -5,11 +5,9 @@ const { withRacers } = require('../racer.js')
 const { value, ratio } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
 const { countCommands } = require('../server-cost.js')
+const { WARM_UP } = require('../warm-up.js')
 
-/** How long they have been at it before they count, in parts of the time that is measured. */
-const WARM_UP = 0.4
-
-/** How long their commands are counted, likewise. */
+/** How long their commands are counted, in parts of the time that is measured. */
 const COUNTED = 0.4
 
 const COLUMNS = [
@@ -49,7 +47,7 @@ function measureCrowd(redis, plan, prepare = () => {}) {
 function measureOne(redis, contender, { waiters, seconds, prepare }) {
   return withRacers(redis, contender, 1, async ([racer]) => {
     await prepare(racer)
-    const crowd = { resource: 'bench', waiters, warmUp: seconds * WARM_UP, seconds }
+    const crowd = { resource: 'bench', waiters, warmUp: WARM_UP, seconds }
     const figures = await racer.ask('crowd', crowd)
 
     // They go on as before.

@@ -4,9 +4,7 @@ const { OURS, UPGRADED, ORIGINAL, FLOORS, PEERS } = require('../contenders/index
 const { withRacers } = require('../racer.js')
 const { value, ratio } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
-
-/** How long a contender runs before it counts, in parts of the time it is measured. */
-const WARM_UP = 0.4
+const { WARM_UP } = require('../warm-up.js')
 
 /** What a program notices of its locks besides. */
 module.exports = {
@@ -32,7 +30,7 @@ wait, at each millisecond. A timer looks each millisecond; what is below 1 or 2 
 
 function measureOne(redis, contender, inFlight, { seconds }) {
   return withRacers(redis, contender, 1, async ([racer]) => {
-    await racer.ask('measure', { inFlight, seconds: seconds * WARM_UP })
+    await racer.ask('measure', { inFlight, seconds: WARM_UP })
     return racer.ask('measureLoop', { inFlight, seconds })
   })
 }

@@ -6,12 +6,10 @@ const { withRacers } = require('../racer.js')
 const { value, ratio } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
 const { fairness } = require('../fairness.js')
+const { WARM_UP } = require('../warm-up.js')
 
 /** How many processes want the lock, one caller in each. */
 const SIZES = [2, 4, 8]
-
-/** How long they have been at it before they count, in parts of the time that is measured. */
-const WARM_UP = 0.4
 
 /** Milliseconds for all of them to hear when it begins. */
 const HEADS_UP = 50
@@ -65,7 +63,7 @@ from just before release is called until that has the lock.`,
 function measureOne(redis, contender, count, { seconds }) {
   return withRacers(redis, contender, count, async (racers) => {
     const from = now() + HEADS_UP
-    const begin = from + seconds * WARM_UP * 1000
+    const begin = from + WARM_UP * 1000
     const until = begin + seconds * 1000
     const logs = await Promise.all(
       racers.map((racer) => racer.ask('takeTurns', { resource: 'bench', from, until })),

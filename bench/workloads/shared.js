@@ -6,6 +6,7 @@ const { withRacers } = require('../racer.js')
 const { value } = require('../report/columns.js')
 const { eachInTurn } = require('../rounds.js')
 const { countCommands } = require('../server-cost.js')
+const { WARM_UP } = require('../warm-up.js')
 
 /** In how many processes the callers are. */
 const SIZES = [1, 4]
@@ -13,10 +14,7 @@ const SIZES = [1, 4]
 /** How many callers there are in all: who has a permit is one of them, who reads waits for nobody. */
 const CALLERS = { [OURS]: 100, [SHARED]: 100, [PERMITS]: 1000 }
 
-/** How long they have been at it before they count, in parts of the time that is measured. */
-const WARM_UP = 0.4
-
-/** How long their commands are counted, likewise. */
+/** How long their commands are counted, in parts of the time that is measured. */
 const COUNTED = 0.4
 
 /** One key that several hold at once, next to one that only one does. */
@@ -42,7 +40,7 @@ server per grant, in a run of their own.`,
 function measureOne(redis, contender, processes, { seconds }) {
   return withRacers(redis, contender, processes, async (racers) => {
     const waiters = CALLERS[contender] / processes
-    const crowd = { resource: 'bench', waiters, warmUp: seconds * WARM_UP, seconds }
+    const crowd = { resource: 'bench', waiters, warmUp: WARM_UP, seconds }
     const figures = await Promise.all(racers.map((racer) => racer.ask('crowd', crowd)))
     const rate = figures.reduce((sum, one) => sum + one.rate, 0)
 

@@ -4,6 +4,7 @@ const { Racer } = require('../racer.js')
 const { value, ratio } = require('../report/columns.js')
 const { attempt, eachInTurn } = require('../rounds.js')
 const { countCommands, measureServer } = require('../server-cost.js')
+const { WARM_UP } = require('../warm-up.js')
 
 const LEGEND = `Per acquire + release, medians of the rounds; each lock on a resource of its own.
 ratio: next to the original in the same round, and where the middle half of the rounds lies.
@@ -26,9 +27,6 @@ const COLUMNS = [
   value('bytes', 'bytes', (number) => number.toFixed(0)),
   value('RSS MB', 'rss', (number) => (number / 1e6).toFixed(0)),
 ]
-
-/** How long a contender runs before it counts, in parts of the time it is measured. */
-const WARM_UP = 0.4
 
 /** Above this many in flight commands are not counted: MONITOR would take longer than the rest. */
 const MOST_COUNTED = 1000
@@ -60,11 +58,11 @@ async function measureUncontended(redis, plan, prepare = () => {}) {
 }
 
 /** Connects and warms up. */
-async function getReady(racer, { sizes, seconds }, prepare) {
+async function getReady(racer, { sizes }, prepare) {
   await racer.open()
   await prepare(racer)
   for (const inFlight of sizes) {
-    await racer.ask('measure', { inFlight, seconds: (seconds * WARM_UP) / sizes.length })
+    await racer.ask('measure', { inFlight, seconds: WARM_UP / sizes.length })
   }
   return {}
 }
