@@ -73,15 +73,16 @@ test('a process exits by itself after calls of each outcome', async (t) => {
 
 test('a process exits by itself while the undoing of a lost grant is tried', async (t) => {
   const proxy = await startProxy(t, redis)
-  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
-    const locks = distLock(url, { connectTimeout: 100, commandTimeout: 100 })
+  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, told, url }) => {
+    const locks = distLock(url, { connectTimeout: 500, commandTimeout: 500 })
     await locks.getAcquiredLock('before')
     say('connected')
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    await locks.acquire('exit-lost', { timeout: 200 }).catch((error) => say(error.code))
+    await told('acquire')
+    await locks.acquire('exit-lost', { timeout: 800 }).catch((error) => say(error.code))
   })
   await child.heard('connected')
   proxy.mode = 'swallow replies'
+  child.tell('acquire')
 
   const { code, signal, said } = await child
 
@@ -164,11 +165,11 @@ test('managers with equal settings share one connection, each thread has its own
     const worker = thread({ url }, async ({ distLock, say, url }) => {
       await distLock(url).getAcquiredLock('a')
       say('connected')
-      setTimeout(() => {}, 10000)
+      setTimeout(() => {}, 60000)
     })
     await worker.heard('connected')
     say('connected', managers.length)
-    setTimeout(() => {}, 10000)
+    setTimeout(() => {}, 60000)
   })
   await child.heard('connected')
 
@@ -192,7 +193,7 @@ test('calls of all threads that wait, and many at a time, share two more connect
     await worker.heard('through')
     await work({ distLock, say, url })
     say('all through')
-    setTimeout(() => {}, 10000)
+    setTimeout(() => {}, 60000)
   })
   await child.heard('all through')
   await eventually(() => connections(server, FOR_MESSAGES), 'one for messages')
@@ -215,7 +216,7 @@ test('managers with different settings have a connection each', async (t) => {
     ]
     await Promise.all(managers.map((locks) => locks.getAcquiredLock('different')))
     say('connected', managers.length)
-    setTimeout(() => {}, 10000)
+    setTimeout(() => {}, 60000)
   })
   const [, managers] = await child.heard('connected')
 
@@ -224,17 +225,18 @@ test('managers with different settings have a connection each', async (t) => {
 
 test('nothing is connected before the first call', async (t) => {
   const proxy = await startProxy(t, redis)
-  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
+  const child = runChild(t, { url: proxy.url }, async ({ distLock, say, told, url }) => {
     const locks = distLock(url)
     await new Promise((resolve) => setTimeout(resolve, 100))
     say('made')
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await told('use')
     await locks.getAcquiredLock('a')
     say('used')
   })
   await child.heard('made')
   assert.equal(proxy.connections, 0)
 
+  child.tell('use')
   await child.heard('used')
   assert.equal(proxy.connections, 1)
 })

@@ -71,7 +71,7 @@ for (const [what, keysOf] of Object.entries({
     const move = await cluster.beginMove(`lock:${name}`, cluster.spares[0])
     await move.moveKeys(keysOf(name))
 
-    const stranger = managers[1].acquire(name, { timeout: 300 }).catch(({ code }) => code)
+    const stranger = managers[1].acquire(name, { timeout: 1500 }).catch(({ code }) => code)
     assert.equal(await held.extend(30000), true)
     assert.equal((await managers[1].getAcquiredLock(name)).id, held.id)
     const outcome = await stranger
@@ -89,7 +89,7 @@ for (const [what, keysOf] of Object.entries({
 }
 
 test('while a slot is moved, a lock in it that is shared waits for the end of that, and is not denied', async () => {
-  const [locks] = cluster.twoManagers({ connectTimeout: 300 })
+  const [locks] = cluster.twoManagers({ connectTimeout: 1500 })
   const [name] = await cluster.namesOn([cluster.primaries[1]])
   const shared = await locks.acquire(name, { mode: 'shared' })
   const move = await cluster.beginMove(`lock:${name}`, cluster.spares[0])
@@ -112,7 +112,7 @@ test('while an empty slot is moved, a lock in it is taken once it has been', asy
 
   const waiting = locks.acquire(`empty${name}`)
   const early = await locks
-    .acquire(`empty${name}`, { timeout: 200 })
+    .acquire(`empty${name}`, { timeout: 1500 })
     .catch(({ redisCode }) => redisCode)
   assert.equal(early, 'TRYAGAIN')
   await move.moveKeys()

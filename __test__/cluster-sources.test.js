@@ -126,7 +126,7 @@ test('nodes are found where natMap says', async () => {
     others.map((node) => [`${node.host}:${node.port}`, { host: '127.0.0.1', port: 1 }]),
   )
   const manager = (natMap) =>
-    distLock({ cluster: [to(first)], natMap, password: PASSWORD }, { connectTimeout: 300 })
+    distLock({ cluster: [to(first)], natMap, password: PASSWORD }, { connectTimeout: 1500 })
 
   await worksOnAll(manager(natMap))
   const [name] = await cluster.namesOn(others)

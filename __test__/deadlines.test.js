@@ -7,6 +7,7 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { after, before, beforeEach, test } = require('node:test')
 const { inspect } = require('node:util')
 const distLock = require('..')
+const { NOISE } = require('./support/outcome.js')
 const { startRedis } = require('./support/redis.js')
 
 let redis
@@ -58,19 +59,19 @@ test('in the queue maxRetries in a call ends when its last try would have been',
 test('an acquire with a timeout answers false when it is over, not before', async () => {
   await locks.acquire('a')
 
-  const waiting = locks.acquire('a', { timeout: 150 })
+  const waiting = locks.acquire('a', { timeout: 700 })
 
   const took = await time(waiting)
   assert.equal(await waiting, false)
-  assert.ok(took > 140 && took < 3000, `${took} ms`)
+  assert.ok(took > 690 && took < 700 + NOISE, `${took} ms`)
 })
 
 test('a timeout ends on time between two tries that are far apart', async () => {
   await locks.acquire('a')
 
-  const waiting = locks.acquire('a', { timeout: 150, retryDelay: 60000 })
+  const waiting = locks.acquire('a', { timeout: 700, retryDelay: 60000 })
 
-  assert.ok((await time(waiting)) < 3000)
+  assert.ok((await time(waiting)) < 700 + NOISE)
   assert.equal(await waiting, false)
 })
 
@@ -106,7 +107,7 @@ test('timeout: Infinity and undefined are no limit', async () => {
 test('of timeout and maxRetries the one that ends first counts', async () => {
   await locks.acquire('a')
 
-  const byTimeout = locks.acquire('a', { timeout: 150, maxRetries: 1000, retryDelay: 1000 })
+  const byTimeout = locks.acquire('a', { timeout: 700, maxRetries: 1000, retryDelay: 1000 })
   const byTries = locks.acquire('a', { timeout: 60000, maxRetries: 2 })
 
   assert.ok((await time(Promise.all([byTimeout, byTries]))) < 10000)
@@ -115,7 +116,7 @@ test('of timeout and maxRetries the one that ends first counts', async () => {
 
 test('each of many waiters keeps its own timeout', async () => {
   await locks.acquire('a')
-  const timeouts = [400, 200, 300, 500, 100]
+  const timeouts = [1300, 900, 1100, 1500, 700]
 
   const ended = []
   await Promise.all(
@@ -153,7 +154,7 @@ test('an option that acquire does not have is a TypeError that names it', async 
 
 test('who timed out leaves nothing behind', async () => {
   const lock = await locks.acquire('a')
-  assert.equal(await locks.acquire('a', { timeout: 150 }), false)
+  assert.equal(await locks.acquire('a', { timeout: 700 }), false)
 
   await lock.release()
 

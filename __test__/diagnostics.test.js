@@ -105,10 +105,11 @@ test('an extend is told with the new ttl', async (t) => {
 
 test('a lock that is lost is told once, and one that is released is not', async (t) => {
   const losses = hear(t, 'dist-lock:lost')
-  const kept = await locks.acquire('kept', { ttl: 200 })
+  const kept = await locks.acquire('kept', { ttl: 1000 })
   await kept.release()
 
-  const lock = await locks.acquire('a', { owner: 'ada', ttl: 50 })
+  // Its lease ends after that of the other would have.
+  const lock = await locks.acquire('a', { owner: 'ada', ttl: 1100 })
   await eventually(() => losses.length > 0, 'a loss')
   await lock.release()
 
@@ -120,7 +121,7 @@ test('a lock that is lost is told once, and one that is released is not', async 
 
 test('a lock that somebody deleted is told as taken when it is renewed', async (t) => {
   const losses = hear(t, 'dist-lock:lost')
-  const lock = await locks.acquire('a', { ttl: 600, autoExtend: true })
+  const lock = await locks.acquire('a', { ttl: 3000, autoExtend: true })
 
   await redis.command('DEL', 'lock:a')
   await eventually(() => losses.length > 0, 'a loss')
@@ -286,7 +287,7 @@ test('waits and holds are in the bucket that their time says', async () => {
       2,
     )
     const above = counts.slice(bounds.indexOf(50) + 1)
-    assert.ok(above.includes(1), `${counts}`)
+    assert.ok(above.some(Boolean), `${counts}`)
     assert.ok(sum >= 59 && sum < 10000, `${sum}`)
   }
 })

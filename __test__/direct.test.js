@@ -105,11 +105,11 @@ test('a script that Redis forgot is sent again, before what was asked for later'
 test('a reply that came while the event loop was blocked is not overdue', async (t) => {
   const proxy = await startProxy(t, redis)
   const { said } = await runChild(t, { url: proxy.url }, async ({ distLock, say, url }) => {
-    const locks = distLock(url, { commandTimeout: 100 })
+    const locks = distLock(url, { commandTimeout: 1000 })
     await locks.getAcquiredLock('before')
     const acquired = locks.acquire('blocked', { maxRetries: 0 })
     setImmediate(() => {
-      const end = Date.now() + 400
+      const end = Date.now() + 2500
       while (Date.now() < end);
     })
     say(Boolean(await acquired))
@@ -121,11 +121,11 @@ test('a reply that came while the event loop was blocked is not overdue', async 
 
 test('a reply that does not come in time is an unknown outcome, and the connection is given up', async (t) => {
   const proxy = await startProxy(t, redis)
-  const locks = distLock(proxy.url, { commandTimeout: 100, connectTimeout: 200 })
+  const locks = distLock(proxy.url, { commandTimeout: 600, connectTimeout: 1000 })
   const lock = await locks.acquire('silent')
   proxy.mode = 'swallow replies'
 
-  const error = await failure(lock.release(), 400)
+  const error = await failure(lock.release(), 1600)
   proxy.mode = 'pass'
 
   assertLockError(error, { code: 'ERR_LOCK_UNKNOWN', cause: 'ETIMEDOUT', resource: 'silent' })
@@ -177,39 +177,49 @@ test('an abort of an acquire that is under way ends it at once and gives the loc
   const proxy = await startProxy(t, redis)
   const locks = distLock(proxy.url)
   await locks.getAcquiredLock('before')
-  proxy.delay.request = 100
+  const monitor = await redis.monitor()
+  t.after(() => monitor.stop())
   const controller = new AbortController()
+  let pass
+  proxy.delay.request = new Promise((resolve) => (pass = resolve))
   const acquired = locks.acquire('aborted', { signal: controller.signal })
   await once(proxy, 'request')
 
   controller.abort(new Error('enough'))
 
   assert.equal((await failure(acquired, 50)).message, 'enough')
-  await sleep(250)
-  assert.equal(await isFree('aborted'), true)
+  pass()
+  const isWrite = (line) => /lua\] "HM?SET"/i.test(line) && line.includes('aborted')
+  await eventually(async () => (await monitor.lines()).some(isWrite), 'granted')
+  await eventually(() => isFree('aborted'), 'released')
   assert.equal(proxy.connections, 1)
 })
 
 test('a worker that ends with an acquire under way leaves no lock behind', async (t) => {
   const proxy = await startProxy(t, redis)
-  const child = runChild(t, { url: proxy.url }, async ({ thread, say, url }) => {
+  const child = runChild(t, { url: proxy.url }, async ({ thread, say, told, url }) => {
     const worker = thread({ url }, async ({ distLock, say, url }) => {
       const locks = distLock(url)
       await locks.getAcquiredLock('before')
+      require('node:worker_threads').parentPort.on('message', () => locks.acquire('terminated'))
       say('connected')
-      setTimeout(() => locks.acquire('terminated'), 200)
     })
     await worker.heard('connected')
     say('connected')
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await told('acquire')
+    worker.postMessage('acquire')
+    await told('terminate')
     await worker.terminate()
     say('terminated')
-    setTimeout(() => {}, 3000)
+    await told('end')
   })
   await child.heard('connected')
-  proxy.delay.reply = 400
+  proxy.mode = 'swallow replies'
+  child.tell('acquire')
   await once(proxy, 'reply')
+  proxy.mode = 'pass'
   assert.equal(await isFree('terminated'), false)
+  child.tell('terminate')
   await child.heard('terminated')
 
   await eventually(() => isFree('terminated'), 'released')

@@ -137,7 +137,7 @@ each('the client sees a lock in its callback', async ({ locks, client, kind }) =
 })
 
 each('the client sees an extension in its callback', async ({ distLock, client, kind }) => {
-  const lock = await ask(distLock(client, { ttl: 1000 }).acquire, 'a')
+  const lock = await ask(distLock(client, { ttl: 20000 }).acquire, 'a')
 
   const pttl = await new Promise((resolve, reject) => {
     lock.extend(90000, (error) => {

@@ -11,7 +11,7 @@ const { CALLS, assertLockError, eventually, failure } = require('./support/outco
 const { startProxy } = require('./support/proxy.js')
 const { freePort, startRedis } = require('./support/redis.js')
 
-const LIMITS = { connectTimeout: 300, commandTimeout: 200 }
+const LIMITS = { connectTimeout: 800, commandTimeout: 500 }
 /** A command that is not answered, then no connection. */
 const LONGEST = LIMITS.connectTimeout + LIMITS.commandTimeout
 
@@ -168,11 +168,11 @@ for (const fault of FAULTS) {
 
     test(`${fault.name}: a call that waits meanwhile succeeds once it is over`, async (t) => {
       const { redis, proxy, mend } = await setUp(t, fault)
-      const patient = distLock(proxy.url, { commandTimeout: 200, connectTimeout: 9000 })
+      const patient = distLock(proxy.url, { commandTimeout: 500, connectTimeout: 30000 })
       const acquired = patient.acquire('a')
       const read = patient.getAcquiredLock('nobody')
       // Both have felt it by now: a call of their kind has failed.
-      await failure(patient.acquire('c', { timeout: 300 }), 300)
+      await failure(patient.acquire('c', { timeout: 600 }), 600)
 
       await mend()
 

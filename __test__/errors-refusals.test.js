@@ -10,7 +10,7 @@ const distLock = require('../index.js')
 const { CALLS, assertLockError, eventually, failure } = require('./support/outcome.js')
 const { freePort, startRedis } = require('./support/redis.js')
 
-const LIMITS = { connectTimeout: 300, commandTimeout: 200 }
+const LIMITS = { connectTimeout: 1500, commandTimeout: 1000 }
 const PORTLESS = 'redis://127.0.0.1'
 
 /** Each: how the server is started, what the URL is, what is said, and how the reason goes away. */
@@ -123,7 +123,7 @@ for (const login of ['', 'default:secret@']) {
     await server.command('CONFIG', 'SET', 'maxclients', 1)
     const url = `redis://${login}127.0.0.1:${server.port}`
 
-    const error = await failure(distLock(url, LIMITS).acquire('a'), 300)
+    const error = await failure(distLock(url, LIMITS).acquire('a'), LIMITS.connectTimeout)
     const waiting = distLock(url).acquire('b')
     await server.command('CONFIG', 'SET', 'maxclients', 100)
 
@@ -215,14 +215,14 @@ test('a server that is out of memory refuses to lock, and still lets go', async 
 test('a busy server says BUSY and works again', async (t) => {
   const redis = await startRedis(t)
   await redis.command('CONFIG', 'SET', 'busy-reply-threshold', '1')
-  const locks = distLock(redis.url, { connectTimeout: 300, commandTimeout: 5000 })
+  const locks = distLock(redis.url, { connectTimeout: 1000, commandTimeout: 5000 })
   await locks.getAcquiredLock('before')
   const other = await redis.connect()
   const looping = other.command('EVAL', 'while true do end', 0).catch(() => {})
   await eventually(() => says(redis, /BUSY/), 'busy')
 
-  const outcome = locks.acquire('a', { timeout: 1000 })
-  const error = await failure(outcome, 1000)
+  const outcome = locks.acquire('a', { timeout: 2000 })
+  const error = await failure(outcome, 2000)
   await redis.command('SCRIPT', 'KILL')
   await looping
   other.close()
@@ -232,12 +232,12 @@ test('a busy server says BUSY and works again', async (t) => {
   assert.equal((await locks.acquire('a')).owner, '')
 })
 
-/** Makes the server load its data, a second long, and waits until it does. */
-async function startLoading(redis) {
+/** Makes the server load its data, for some seconds, and waits until it does. */
+async function startLoading(redis, seconds) {
   await redis.command('CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024')
   const fill = 'for i = 1, 4000 do redis.call("SET", "filler" .. i, string.rep("x", 200)) end'
   await redis.command('EVAL', fill, 0)
-  await redis.command('CONFIG', 'SET', 'key-load-delay', '200')
+  await redis.command('CONFIG', 'SET', 'key-load-delay', (seconds * 1e6) / 4000)
   const own = await redis.connect()
   const over = own.command('DEBUG', 'RELOAD').finally(() => own.close())
   await eventually(() => says(redis, /LOADING/), 'loading')
@@ -257,11 +257,11 @@ const LOADABLE = { args: ['--enable-debug-command', 'yes'] }
 
 test('a server that loads its data for too long is ERR_LOCK_REDIS with LOADING', async (t) => {
   const redis = await startRedis(t, LOADABLE)
-  const locks = distLock(redis.url, { connectTimeout: 100, commandTimeout: 5000 })
+  const locks = distLock(redis.url, { connectTimeout: 1000, commandTimeout: 5000 })
   await locks.getAcquiredLock('before')
-  const loading = await startLoading(redis)
+  const loading = await startLoading(redis, 4)
 
-  const errors = await Promise.all(CALLS.map(({ start }) => failure(start(locks), 500)))
+  const errors = await Promise.all(CALLS.map(({ start }) => failure(start(locks), 1000)))
 
   for (const error of errors) {
     assert.deepEqual([error.code, error.redisCode], ['ERR_LOCK_REDIS', 'LOADING'])
@@ -273,7 +273,7 @@ test('a call waits for a server that loads its data, new connection or not', asy
   const redis = await startRedis(t, LOADABLE)
   const connected = distLock(redis.url)
   const held = await connected.acquire('held')
-  await startLoading(redis)
+  await startLoading(redis, 0.8)
 
   const unconnected = distLock(redis.url, { commandTimeout: 4000 })
   const [lock, released] = await Promise.all([unconnected.acquire('a'), held.release()])

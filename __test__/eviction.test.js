@@ -61,9 +61,9 @@ for (const policy of EVICTING) {
     await connect(otherSettings())
     await connect(otherSettings())
 
-    const [warning, ...others] = warningsOf(redis.port).filter((one) =>
-      one.message.includes(policy),
-    )
+    const ofPolicy = () => warningsOf(redis.port).filter(({ message }) => message.includes(policy))
+    await eventually(() => ofPolicy().length > 0, 'a warning')
+    const [warning, ...others] = ofPolicy()
     assert.deepEqual(others, [])
     assert.equal(warning.name, 'DistLockWarning')
     assert.equal(warning.code, 'DIST_LOCK_EVICTION')

@@ -5,6 +5,8 @@
 
 const assert = require('node:assert/strict')
 const { describe, test } = require('node:test')
+const { Chance } = require('./faults/chance.js')
+const { Contenders } = require('./faults/contenders.js')
 const { History } = require('./faults/history.js')
 const { trial, violations } = require('./faults/trial.js')
 
@@ -68,6 +70,19 @@ describe('of what processes say it is found', () => {
     // It stood still meanwhile.
     assert.equal(history(hold(0, 100, { how: 'over', seen: 950, until: 900 })).lost().length, 0)
     assert.equal(history(hold(0, 100, { how: 'over', seen: 102, until: 900 })).lost().length, 1)
+  })
+
+  test('that all of them died, and of what', async () => {
+    const contenders = new Contenders(new History(), new Chance(1), { source: 'x', options: {} })
+    contenders.start()
+    assert.doesNotThrow(() => contenders.assertAlive())
+
+    await contenders.stop(30_000)
+
+    assert.throws(
+      () => contenders.assertAlive(),
+      /^Error: all processes have ended:\n[^]*no scheme/,
+    )
   })
 
   test('how long it took until all were served again', () => {

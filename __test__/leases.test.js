@@ -178,7 +178,7 @@ test('a signal fires when the ttl is over, not after it', async () => {
 })
 
 test('a signal fires when a lock that is renewed is deleted by hand', async () => {
-  const lock = await locks.acquire('a', { ttl: 600, autoExtend: true })
+  const lock = await locks.acquire('a', { ttl: 3000, autoExtend: true })
   const fired = aborted(lock.signal)
 
   await redis.command('DEL', 'lock:a')
@@ -191,7 +191,7 @@ test('a signal fires when a lock that is renewed is deleted by hand', async () =
 })
 
 test('a signal fires when a lock that is renewed is taken by somebody else', async () => {
-  const lock = await locks.acquire('a', { ttl: 600, autoExtend: true })
+  const lock = await locks.acquire('a', { ttl: 3000, autoExtend: true })
   const fired = aborted(lock.signal)
 
   await redis.command('HSET', 'lock:a', 'id', 'another')
@@ -225,7 +225,7 @@ for (const [what, setUp] of Object.entries(OUTAGES)) {
     const which = autoExtend ? 'a lock that is renewed' : 'a lock'
 
     test(`the signal of ${which} fires at the end of its lease while ${what}`, async (t) => {
-      const ttl = 900
+      const ttl = 1200
       const { url, begin, end } = await setUp(t)
       const lock = await distLock(url).acquire('a', { ttl, autoExtend })
       const fired = aborted(lock.signal)
@@ -247,7 +247,7 @@ for (const [what, setUp] of Object.entries(OUTAGES)) {
 
 test('a renewal that fails makes a lock suspect, and one that succeeds held again', async (t) => {
   const proxy = await startProxy(t, redis)
-  const options = { commandTimeout: 200, connectTimeout: 500 }
+  const options = { commandTimeout: 500, connectTimeout: 2000 }
   const lock = await distLock(proxy.url, options).acquire('a', { ttl: 6000, autoExtend: true })
 
   proxy.mode = 'hang up'
@@ -263,13 +263,13 @@ test('a renewal that fails makes a lock suspect, and one that succeeds held agai
 })
 
 test('the signal of a lock that was released does not fire', async () => {
-  const lock = await locks.acquire('a', { ttl: 200 })
-  const renewed = await locks.acquire('b', { ttl: 200, autoExtend: true })
+  const lock = await locks.acquire('a', { ttl: 1500 })
+  const renewed = await locks.acquire('b', { ttl: 1500, autoExtend: true })
   const signals = [lock.signal, renewed.signal]
   await Promise.all([lock.release(), renewed.release()])
 
   // Its lease ends after theirs would have.
-  const later = await locks.acquire('c', { ttl: 300 })
+  const later = await locks.acquire('c', { ttl: 1600 })
   await aborted(later.signal)
 
   for (const { aborted } of signals) assert.equal(aborted, false)
@@ -283,7 +283,7 @@ test('a listener that throws is an uncaughtException, and other signals fire', a
     process.on('uncaughtException', (error) => caught.push(error.message))
     const locks = distLock(url)
     const held = await Promise.all(
-      ['a', 'b', 'c'].map((name) => locks.acquire(name, { ttl: 1000, autoExtend: name === 'b' })),
+      ['a', 'b', 'c'].map((name) => locks.acquire(name, { ttl: 2000, autoExtend: name === 'b' })),
     )
     for (const lock of held) {
       lock.signal.addEventListener('abort', () => {
@@ -307,12 +307,12 @@ test('a listener that throws is an uncaughtException, and other signals fire', a
 // A blocked event loop.
 
 test('right after the event loop was blocked beyond the lease a lock says that it is lost', async () => {
-  const lock = await locks.acquire('a', { ttl: 200 })
-  const watched = await locks.acquire('b', { ttl: 200 })
+  const lock = await locks.acquire('a', { ttl: 1200 })
+  const watched = await locks.acquire('b', { ttl: 1200 })
   const { signal } = watched
   assert.equal(lock.state, 'held')
 
-  block(250)
+  block(1250)
 
   for (const { remaining, state, signal } of [lock, watched]) {
     assert.deepEqual([remaining, state, signal.aborted], [0, 'lost', true])

@@ -62,7 +62,7 @@ test('every property of a lock that request gives is in web-locks.d.ts, and no o
 
 test('every property of what query tells is in web-locks.d.ts, and no other', async () => {
   const locks = distLock('memory:')
-  const [held, waits] = [{ permits: 1 }, { permits: 1, timeout: 1000 }]
+  const [held, waits] = [{ permits: 1 }, { permits: 1, timeout: 20_000 }]
   const lock = await locks.acquire('a', held)
   const next = locks.acquire('a', waits)
 

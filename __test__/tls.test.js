@@ -57,7 +57,7 @@ distinguished_name = any
 /** Tries to get a lock from a server that shows `certificate`. */
 async function acquireFrom(t, certificate, tls) {
   const redis = await startRedis(t, { tls: { certificate, authClients: 'no' } })
-  const locks = distLock({ host: redis.host, port: redis.tlsPort, tls }, { connectTimeout: 3000 })
+  const locks = distLock({ host: redis.host, port: redis.tlsPort, tls }, { connectTimeout: 10_000 })
   return locks.acquire('a')
 }
 
@@ -119,7 +119,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
   const start = (t, authClients) =>
     startRedis(t, { tls: { certificate: server, authClients }, args })
   const locksOf = ({ host, tlsPort }, tls) =>
-    distLock({ host, port: tlsPort, tls: { ca: ca.cert, ...tls } }, { connectTimeout: 3000 })
+    distLock({ host, port: tlsPort, tls: { ca: ca.cert, ...tls } }, { connectTimeout: 10_000 })
 
   test(`a server that speaks ${version} alone is spoken to`, async (t) => {
     const redis = await start(t, 'no')

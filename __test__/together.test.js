@@ -32,7 +32,7 @@ for (const kind of ['redis', 'memory']) {
       const taken = await other.acquire('b')
 
       const waiting = locks.acquire(['a', 'b', 'c'])
-      const free = await other.acquire('a', { timeout: 1000 })
+      const free = await other.acquire('a', { timeout: 10_000 })
       await free.release()
       await taken.release()
       const all = await waiting
@@ -69,7 +69,7 @@ for (const kind of ['redis', 'memory']) {
       }
       const others = ['a', 'a', 'a', 'b', 'b', 'b'].map(work)
 
-      const both = await locks.acquire(['b', 'a'], { inTurn: true, timeout: 10_000 })
+      const both = await locks.acquire(['b', 'a'], { inTurn: true, timeout: 30_000 })
       goesOn = false
 
       assert.ok(both, 'they came past it for ever')
@@ -81,8 +81,8 @@ for (const kind of ['redis', 'memory']) {
       const [locks, other] = [await manager(t), await manager(t)]
       const taken = await other.acquire('b')
 
-      assert.equal(await locks.acquire(['a', 'b'], { timeout: 50 }), false)
-      assert.equal(await locks.acquire(['a', 'b'], { timeout: 50, inTurn: true }), false)
+      assert.equal(await locks.acquire(['a', 'b'], { timeout: 700 }), false)
+      assert.equal(await locks.acquire(['a', 'b'], { timeout: 700, inTurn: true }), false)
 
       assert.equal(await taken.release(), true)
       const { held, pending } = await locks.query()
@@ -105,7 +105,7 @@ for (const kind of ['redis', 'memory']) {
 
     test('they are renewed together, and the loss of one is the loss of all', async (t) => {
       const locks = await manager(t)
-      const both = await locks.acquire(['a', 'b'], { ttl: 300, autoExtend: true })
+      const both = await locks.acquire(['a', 'b'], { ttl: 2000, autoExtend: true })
       const { signal } = both
 
       await locks.forceRelease('b')
@@ -135,7 +135,7 @@ for (const kind of ['redis', 'memory']) {
       const [locks, other] = [await manager(t), await manager(t)]
       const taken = await other.acquire('b')
 
-      const waiting = locks.acquire(['a', 'b'], { inTurn: true, ttl: 700 })
+      const waiting = locks.acquire(['a', 'b'], { inTurn: true, ttl: 1200 })
       await eventually(() => other.getAcquiredLock('a'), 'the first')
       await eventually(async () => !(await other.getAcquiredLock('a')), 'the end of the first')
       await taken.release()

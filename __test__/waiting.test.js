@@ -109,7 +109,7 @@ test('an acquire in the tick of a release does not overtake those who wait', asy
 test('a waiter that gave up does not hold up those behind it', async () => {
   const lock = await locks.acquire('a')
   const order = []
-  const impatient = locks.acquire('a', { timeout: 150 })
+  const impatient = locks.acquire('a', { timeout: 1000 })
   const turns = [takeTurn(order, 'second', locks.acquire('a'))]
   const alsoImpatient = locks.acquire('a', { maxRetries: 1, retryDelay: 5 })
   turns.push(takeTurn(order, 'fourth', locks.acquire('a')))

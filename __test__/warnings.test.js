@@ -51,25 +51,25 @@ test('ordinary work is no reason to warn', async () => {
 test('a ttl of which much has passed when the lock is granted is warned of, once', async () => {
   for (let count = 0; count < 2; count++) {
     await redis.pause()
-    const acquiring = locks.acquire('short', { ttl: 400, timeout: 5000 })
-    await sleep(250)
+    const acquiring = locks.acquire('short', { ttl: 2000, timeout: 20_000 })
+    await sleep(1200)
     redis.resume()
     await (await acquiring).release()
   }
 
   const { name, message, detail } = await warned('DIST_LOCK_SHORT_TTL')
   assert.equal(name, 'DistLockWarning')
-  assert.match(message, /^a lock with a ttl of 400 ms was granted \d+ ms after it was asked for$/)
+  assert.match(message, /^a lock with a ttl of 2000 ms was granted \d+ ms after it was asked for$/)
   assert.match(detail, /ten times/)
   assert.equal(warningsOf('DIST_LOCK_SHORT_TTL').length, 1)
 })
 
 test('a lock that comes to its maxHold is warned of before it is lost', async () => {
-  const lock = await locks.acquire('long', { ttl: 600, autoExtend: true, maxHold: 1000 })
+  const lock = await locks.acquire('long', { ttl: 1500, autoExtend: true, maxHold: 2500 })
 
   const { message } = await warned('DIST_LOCK_MAX_HOLD')
 
-  assert.equal(message, 'lock:long is about to have been held for its maxHold of 1000 ms')
+  assert.equal(message, 'lock:long is about to have been held for its maxHold of 2500 ms')
   await lock.release()
 })
 

@@ -182,7 +182,7 @@ for (const [store, open] of Object.entries(STORES)) {
       await locks.query()
 
       first.open()
-      const served = await Promise.race([all.promise.then(() => true), sleep(3000)])
+      const served = await Promise.race([all.promise.then(() => true), sleep(8000)])
 
       assert.ok(served, `only ${inside} of them were`)
       end.open()
@@ -193,7 +193,7 @@ for (const [store, open] of Object.entries(STORES)) {
       const locks = open()
       const nested = (mode) =>
         locks.request('a', { mode }, () =>
-          locks.request('a', { mode, timeout: 100 }, () => 'inside'),
+          locks.request('a', { mode, timeout: 1000 }, () => 'inside'),
         )
 
       assert.equal(await nested('shared'), 'inside')
@@ -457,11 +457,11 @@ for (const [store, open] of Object.entries(STORES)) {
     })
 
     test('a lock is renewed for as long as the callback runs, however busy the program is', async () => {
-      const locks = open({ ttl: 400 })
+      const locks = open({ ttl: 1200 })
       const result = locks.request('a', async (lock) => {
-        const end = performance.now() + 1000
+        const end = performance.now() + 2000
         while (performance.now() < end);
-        await sleep(500)
+        await sleep(400)
         return lock.signal.aborted
       })
 

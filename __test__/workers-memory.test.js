@@ -12,7 +12,7 @@ async function acquiredInThread(t, mine, its) {
   const program = async ({ distLock, thread, say, mine, its }) => {
     const lock = await distLock(mine).acquire('a')
     const worker = thread({ its }, async ({ distLock, say, its }) => {
-      say('acquired', Boolean(await distLock(its).acquire('a', { timeout: 100 })))
+      say('acquired', Boolean(await distLock(its).acquire('a', { timeout: 1000 })))
     })
     const [, acquired] = await worker.heard('acquired')
     say('acquired', acquired, await lock.release())
@@ -37,7 +37,7 @@ test('memory: stores of different names know nothing of each other', async (t) =
 
 test('memory: is not shared by two processes', async (t) => {
   const program = async ({ distLock, say }) => {
-    say('acquired', Boolean(await distLock('memory:').acquire('a', { timeout: 100 })))
+    say('acquired', Boolean(await distLock('memory:').acquire('a', { timeout: 1000 })))
   }
   const lock = await distLock('memory:').acquire('a')
 
@@ -105,15 +105,15 @@ test('a waiter for memory: whose thread is terminated never keeps the lock', asy
 test('a lock in memory: outlives the thread that took it, up to its ttl', async (t) => {
   const program = async ({ distLock, thread, say }) => {
     const worker = thread({}, async ({ distLock, say }) => {
-      await distLock('memory:').acquire('a', { ttl: 1000 })
+      await distLock('memory:').acquire('a', { ttl: 4000 })
       say('acquired')
     })
     await worker.heard('acquired')
     await worker.terminate()
 
     const locks = distLock('memory:')
-    say('at once', Boolean(await locks.acquire('a', { timeout: 100 })))
-    say('later', Boolean(await locks.acquire('a', { timeout: 5000 })))
+    say('at once', Boolean(await locks.acquire('a', { timeout: 1000 })))
+    say('later', Boolean(await locks.acquire('a', { timeout: 20000 })))
   }
 
   const { said } = await runChild(t, {}, program)

@@ -5,6 +5,7 @@
 // without any.
 
 const channels = require('node:diagnostics_channel')
+const { once } = require('node:events')
 const { SpanStatusCode, context } = require('@opentelemetry/api')
 const { MeterProvider, MetricReader } = require('@opentelemetry/sdk-metrics')
 const { BasicTracerProvider } = require('@opentelemetry/sdk-trace-base')
@@ -95,7 +96,7 @@ async function main() {
   await first.release()
   const second = await waiting
   await second.extend(1) // too short: it is lost
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  if (!second.signal.aborted) await once(second.signal, 'abort')
 
   for (const { name, attributes, duration } of spans.getFinishedSpans()) {
     const { 'lock.owner': owner, 'lock.outcome': outcome } = attributes

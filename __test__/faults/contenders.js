@@ -55,6 +55,12 @@ class Contenders {
     this.#running.set(number, contender)
   }
 
+  /** Fails when all of them have crashed. */
+  assertAlive() {
+    if (this.#running.size > 0) return
+    throw new Error(`all processes have ended:\n${this.crashes.join('\n')}`)
+  }
+
   async pauseOne(milliseconds) {
     const { number, child } = this.#any()
     const from = now()
@@ -97,6 +103,7 @@ class Contenders {
   }
 
   #any() {
+    this.assertAlive()
     return this.#chance.oneOf([...this.#running.values()])
   }
 }

@@ -11,6 +11,8 @@ const { topologies } = require('./topologies.js')
 const OPTIONS = { connectTimeout: 6000, commandTimeout: 1000, nodeTimeout: 250 }
 /** A waiter's process beats at least that often. */
 const BEAT = 1000
+/** Processes that have held nothing by then never will. */
+const LONGEST_BEGINNING = 60_000
 
 /**
  * Lets processes contend on a topology while faults come and go, and tells what came of it.
@@ -36,8 +38,7 @@ async function trial(t, plan) {
   const contenders = new Contenders(history, chance.fork(), data)
   t.after(() => contenders.kill())
   for (let number = 0; number < processes; number++) contenders.start()
-  // All have connected, and something was granted.
-  while (history.holds.length < 20) await sleep(50)
+  await begun(history, contenders)
 
   const faults = await breakThings({
     topology,
@@ -76,6 +77,17 @@ async function trial(t, plan) {
     left: await left(topology),
     recovery: history.recovery(names, healed),
     recoversWithin: limit,
+  }
+}
+
+/** Resolves once all have had the time to connect, and something was granted. */
+async function begun(history, contenders) {
+  const end = now() + LONGEST_BEGINNING
+  while (history.holds.length < 20) {
+    contenders.assertAlive()
+    if (now() > end)
+      throw new Error(`only ${history.holds.length} locks in ${LONGEST_BEGINNING} ms`)
+    await sleep(50)
   }
 }
 

@@ -8,7 +8,7 @@ const readline = require('node:readline')
 const { Worker, parentPort, workerData } = require('node:worker_threads')
 
 /** A child that has not ended by then never will. */
-const LONGEST = 20000
+const LONGEST = 60000
 
 /**
  * Runs a function as the main program of a process of its own, where a crash, its staying alive
@@ -106,13 +106,23 @@ function listen(start) {
 
 /** What a main program is given. */
 function mainProgram(data) {
-  // Who listens stays alive.
-  const told = (word) => (input ??= listen(readWords)).heard(word)
   const say = (...words) => process.stdout.write(`${JSON.stringify(words)}\n`)
   return { ...here(data, say), told }
 }
 
 let input
+let awaited = 0
+
+/** Who waits for a word stays alive. */
+async function told(word) {
+  input ??= listen(readWords)
+  if (awaited++ === 0) process.stdin.ref()
+  try {
+    return await input.heard(word)
+  } finally {
+    if (--awaited === 0) process.stdin.unref()
+  }
+}
 
 function readWords(hear) {
   readline.createInterface({ input: process.stdin }).on('line', (line) => hear(JSON.parse(line)))
@@ -144,7 +154,7 @@ function thread(data, main) {
 
 /** Waits until `check` returns something true. */
 async function until(check, what = String(check)) {
-  const end = Date.now() + 8000
+  const end = Date.now() + 20000
   while (!(await check())) {
     if (Date.now() > end) throw new Error(`it never came true: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

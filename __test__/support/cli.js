@@ -7,7 +7,7 @@ const path = require('node:path')
 const PROGRAM = path.join(__dirname, '../../bin/dist-lock.js')
 
 /** A command line that has not ended by then never will. */
-const LONGEST = 20000
+const LONGEST = 60000
 
 /**
  * Starts `dist-lock` with these arguments.

@@ -5,7 +5,7 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { LockError } = require('../../index.js')
 
 /** What a loaded machine may add to any time, in milliseconds. */
-const NOISE = 1000
+const NOISE = 3000
 
 /** The four calls, each over a promise and over a callback; `resource` is theirs alone. */
 const CALLS = Object.entries({
@@ -85,7 +85,7 @@ function assertLockError(error, { code, redisCode, cause, resource }) {
  * @param {string} what is waited for, for the message when it does not come
  * @param {number} [within] milliseconds
  */
-async function eventually(check, what, within = 5000) {
+async function eventually(check, what, within = 15000) {
   const end = performance.now() + within
   for (;;) {
     const result = await check()

@@ -7,7 +7,7 @@ const { clientKinds } = require('./clients.js')
 const { distLocks } = require('./versions.js')
 
 /** A program that has not ended by then never will. */
-const LONGEST = 20000
+const LONGEST = 60000
 
 /**
  * Runs a function as the main program of a process of its own, where its uncaught exceptions, its

@@ -38,7 +38,10 @@ class Proxy extends EventEmitter {
   host = '127.0.0.1'
   port = 0
   mode = 'pass'
-  /** Milliseconds that bytes take to the server and to the client. */
+  /**
+   * Milliseconds that bytes take to the server and to the client; or a promise, which holds up those
+   * that arrive from now on until it resolves.
+   */
   delay = { request: 0, reply: 0 }
   /** How often somebody connected since the proxy was started. */
   connections = 0
@@ -134,7 +137,7 @@ class Proxy extends EventEmitter {
 
   /** In the order of arrival, also where the delay has become shorter. */
   async #deliver(before, to, chunk, delay) {
-    const waited = delay > 0 && sleep(delay)
+    const waited = typeof delay === 'number' ? delay > 0 && sleep(delay) : delay
     await before
     await waited
     if (to.writable) to.write(chunk)

@@ -6,6 +6,7 @@ const fs = require('node:fs')
 const net = require('node:net')
 const os = require('node:os')
 const path = require('node:path')
+const { setTimeout: sleep } = require('node:timers/promises')
 const { certificates } = require('./certificates.js')
 const { openConnection } = require('./connection.js')
 
@@ -58,14 +59,23 @@ async function startRedis(t, options = {}) {
   }
 }
 
-/** A port of 127.0.0.1 on which nobody listens just now. */
+/**
+ * A port of 127.0.0.1 on which nobody listens just now. Not one of those that the system gives to
+ * outgoing connections: one of them could have it while a server is started again.
+ */
 async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = 10000 + Math.floor(Math.random() * 20000)
+    const server = net.createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /** Whether this machine has an IPv6 loopback address. */
@@ -179,6 +189,17 @@ class RedisServer {
       if (pttl === -1) throw new Error(`${key} does not expire`)
     }
     return keys.filter((key) => !isSideKey(key)).sort()
+  }
+
+  /** Waits until the time that is left of a key becomes longer, as by a renewal; fails when it is gone. */
+  async renewed(key) {
+    for (let before = Infinity; ;) {
+      const left = await this.command('PTTL', key)
+      if (left < 0) throw new Error(`${key} is gone, or does not expire`)
+      if (left > before) return
+      before = left
+      await sleep(5)
+    }
   }
 
   /** A connection of your own (for SELECT, SUBSCRIBE …); close it yourself, or it ends with the server. */

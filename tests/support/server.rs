@@ -8,7 +8,7 @@ use dist_lock::backend::redis::Settings;
 use dist_lock::backend::redis::settings::{Credentials, Endpoint, Target};
 use redis::FromRedisValue;
 
-const START_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct Server {
