@@ -1,5 +1,5 @@
 //! What the tests share: a private Redis, a store whose answers go astray, processes that use it, and a network.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 pub mod chance;
 pub mod flaky;
