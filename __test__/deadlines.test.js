@@ -9,6 +9,7 @@ const { inspect } = require('node:util')
 const distLock = require('..')
 const { NOISE } = require('./support/outcome.js')
 const { startRedis } = require('./support/redis.js')
+const { time } = require('./support/turns.js')
 
 let redis
 let locks
@@ -20,13 +21,6 @@ before(async () => {
   locks = distLock(redis.url, { retryDelay: 5 })
 })
 beforeEach(() => redis.command('FLUSHALL'))
-
-/** How long it takes, in milliseconds. */
-async function time(promise) {
-  const started = performance.now()
-  await promise
-  return performance.now() - started
-}
 
 for (const maxRetries of [0, 1, 2, 5]) {
   test(`without a queue maxRetries: ${maxRetries} in a call tries ${maxRetries + 1} times`, async (t) => {

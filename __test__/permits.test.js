@@ -8,6 +8,7 @@ const distLock = require('..')
 const { runChild } = require('./support/child.js')
 const { NOISE, assertLockError, called, eventually } = require('./support/outcome.js')
 const { startRedis } = require('./support/redis.js')
+const { queued } = require('./support/turns.js')
 
 const users = { classic: 'on >secret ~lock:* &* +@all' }
 
@@ -25,12 +26,6 @@ beforeEach(() => redis.command('FLUSHALL'))
 
 const atOnce = { timeout: 0 }
 const release = (held) => Promise.all(held.map((lock) => lock.release()))
-
-/** Waits until so many wait for a resource. */
-async function waiting(name, count) {
-  const counted = () => redis.command('ZCOUNT', `dist-lock:queue:{lock:${name}}`, 0, '+inf')
-  await eventually(async () => (await counted()) === count, `${count} wait for ${name}`)
-}
 
 test('as many hold a lock as there are permits, and not one more', async () => {
   const three = { permits: 3 }
@@ -88,7 +83,7 @@ test('those who wait for a permit get one in their order, also in another proces
         return lock.release()
       }),
     )
-    await waiting('a', number + 1)
+    await queued(redis, number + 1)
   }
 
   await held.release()
@@ -119,7 +114,7 @@ test('readers who wait behind a writer all read once it is done', async () => {
   const readers = Array.from({ length: 150 }, (_, number) =>
     (number % 2 ? locks : others).acquire('a', { mode: 'shared' }),
   )
-  await waiting('a', 150)
+  await queued(redis, 150)
   await writer.release()
 
   const held = await Promise.all(readers)
@@ -216,7 +211,7 @@ test('a share of a process that was killed goes to who waits when it is over', a
   await child.heard('holds')
   const living = await locks.acquire('a', { permits: 2 })
   const next = locks.acquire('a', { permits: 2 })
-  await waiting('a', 1)
+  await queued(redis, 1)
   await child.kill('SIGKILL')
 
   const lock = await next
@@ -258,7 +253,7 @@ test('forceRelease tells the holders, in another process too', async (t) => {
 test('forceRelease hands the lock on to all there is room for', async () => {
   const held = await locks.acquire('a')
   const waiters = [0, 1, 2].map(() => others.acquire('a', { permits: 2 }))
-  await waiting('a', 3)
+  await queued(redis, 3)
 
   assert.equal(await locks.forceRelease('a'), true)
 

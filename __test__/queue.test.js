@@ -1,47 +1,24 @@
 'use strict'
 
-// Promises 8 to 12 of docs/promises.md: who waits is handed the lock in order of arrival, whatever
-// becomes of others who wait, of messages and of the server.
+// Promises 9, 11 and 12 of docs/promises.md: who waits is handed the lock in order of arrival, and who
+// gives up leaves nothing behind.
 
 const assert = require('node:assert/strict')
 const { after, before, beforeEach, test } = require('node:test')
 const { setTimeout: sleep } = require('node:timers/promises')
 const distLock = require('..')
 const { runChild } = require('./support/child.js')
-const { NOISE, eventually } = require('./support/outcome.js')
+const { eventually } = require('./support/outcome.js')
 const { startProxy } = require('./support/proxy.js')
 const { startRedis } = require('./support/redis.js')
+const { numbers, queueOf, queued, takeTurn, time } = require('./support/turns.js')
 
-/** What a waiter that was granted the lock without hearing of it costs the others, and a beat. */
-const CLAIM = 2000
-const BEAT = 1000
-const QUEUE = 'dist-lock:queue:{lock:a}'
+const QUEUE = queueOf('a')
 
 let redis
 const starting = startRedis({ after })
 before(async () => (redis = await starting))
 beforeEach(() => redis.command('FLUSHALL'))
-
-const numbers = (count) => Array.from({ length: count }, (_, index) => index)
-
-/** Waits until so many wait for `a`. */
-function queued(count, server = redis) {
-  const isThere = async () => (await server.command('ZCOUNT', QUEUE, 0, '+inf')) === count
-  return eventually(isThere, `${count} in the queue`)
-}
-
-/** Waits for a lock, notes its turn and hands the lock on. */
-async function takeTurn(order, name, waiting) {
-  const lock = await waiting
-  order.push(name)
-  assert.equal(await lock.release(), true)
-}
-
-async function time(promise) {
-  const started = performance.now()
-  await promise
-  return performance.now() - started
-}
 
 /** A manager whose waiters are told by messages: it shares no connection with `redis.url`. */
 const another = (options) => distLock(`unix://${redis.path}`, options)
@@ -49,7 +26,7 @@ const another = (options) => distLock(`unix://${redis.path}`, options)
 test('a release hands the lock on, however long the retryDelay', async () => {
   const held = await distLock(redis.url).acquire('a')
   const waiting = another({ retryDelay: 600000 }).acquire('a')
-  await queued(1)
+  await queued(redis, 1)
 
   assert.equal(await held.release(), true)
 
@@ -60,7 +37,7 @@ test('a release hands the lock on, however long the retryDelay', async () => {
 test('a lock that was handed on has its full ttl soon', async () => {
   const held = await distLock(redis.url).acquire('a')
   const waiting = another({ ttl: 60000 }).acquire('a')
-  await queued(1)
+  await queued(redis, 1)
 
   await held.release()
   await waiting
@@ -74,7 +51,7 @@ test('waiters of one process get the lock in order of arrival', async () => {
   const held = await locks.acquire('a')
   const order = []
   const turns = numbers(20).map((index) => takeTurn(order, index, locks.acquire('a')))
-  await queued(20)
+  await queued(redis, 20)
 
   await held.release()
   await Promise.all(turns)
@@ -100,7 +77,7 @@ test('waiters of several processes get the lock in order of arrival', async (t) 
   const children = numbers(3).map(() => runChild(t, { url: redis.url }, program))
   for (const index of numbers(9)) {
     children[index % 3].tell(`wait ${Math.floor(index / 3)}`)
-    await queued(index + 1)
+    await queued(redis, index + 1)
   }
 
   await held.release()
@@ -123,7 +100,7 @@ test('an outage does not change the order of those who wait', async (t) => {
   const held = await distLock(redis.url).acquire('a')
   const order = []
   const turns = numbers(10).map((index) => takeTurn(order, index, locks.acquire('a')))
-  await queued(10)
+  await queued(redis, 10)
 
   proxy.mode = 'hang up'
   proxy.hangUp()
@@ -161,7 +138,7 @@ const GIVING_UP = {
   'an abort': async (locks) => {
     const controller = new AbortController()
     const waiting = locks.acquire('a', { signal: controller.signal })
-    await queued(1)
+    await queued(redis, 1)
     controller.abort()
     await assert.rejects(waiting, { name: 'AbortError' })
     return false
@@ -190,7 +167,7 @@ for (const where of ['the same', 'another']) {
       const held = await holds.acquire('a')
       const controller = new AbortController()
       const waiting = waits.acquire('a', { signal: controller.signal }).catch(() => false)
-      await queued(1)
+      await queued(redis, 1)
 
       const released = held.release()
       // From the same tick to well after the grant.
@@ -226,149 +203,11 @@ test('who runs out of time as it is granted the lock does not keep it', async ()
   }
 })
 
-/** Waits for a lock that its parent holds. */
-async function waiter({ distLock, say, told, url }) {
-  const lock = await distLock(url).acquire('a')
-  say('got', await lock.release())
-  await told('end')
-  process.exit()
-}
-
-/** A lock that we hold, a child that waits for it, and us behind it. */
-async function waitBehindAChild(t) {
-  const locks = distLock(redis.url)
-  const held = await locks.acquire('a', { ttl: 60000 })
-  const child = runChild(t, { url: redis.url }, waiter)
-  await queued(1)
-  const waiting = locks.acquire('a')
-  await queued(2)
-  return { held, child, waiting }
-}
-
-test('a waiter whose process was killed is passed over', async (t) => {
-  const { held, child, waiting } = await waitBehindAChild(t)
-
-  await child.kill('SIGKILL')
-  await held.release()
-
-  const took = await time(waiting)
-  assert.ok(took < CLAIM + BEAT + NOISE, `${took} ms`)
-  assert.equal(await (await waiting).release(), true)
-  assert.deepEqual(await redis.lockKeys(), [])
-})
-
-test('a waiter whose process is stopped costs the others one claim, and waits on', async (t) => {
-  const { held, child, waiting } = await waitBehindAChild(t)
-
-  await child.kill('SIGSTOP')
-  await held.release()
-  const took = await time(waiting)
-  await child.kill('SIGCONT')
-  await queued(1)
-
-  assert.ok(took < CLAIM + BEAT + NOISE, `${took} ms`)
-  const { id, release } = await waiting
-  assert.equal(await redis.command('HGET', 'lock:a', 'id'), id, 'the stopped process took it back')
-  assert.equal(await release(), true)
-  assert.deepEqual(await child.heard('got'), ['got', true])
-  child.tell('end')
-})
-
-test('a holder whose process was killed is followed at the end of its ttl', async (t) => {
-  const ttl = 3000
-  const child = runChild(t, { url: redis.url, ttl }, async ({ distLock, say, told, url, ttl }) => {
-    const lock = await distLock(url, { ttl }).acquire('a')
-    say('holds', lock.id)
-    await told('never')
-  })
-  await child.heard('holds')
-  const waiting = distLock(redis.url).acquire('a')
-  await queued(1)
-
-  await child.kill('SIGKILL')
-
-  const took = await time(waiting)
-  assert.ok(took < ttl + BEAT + NOISE, `${took} ms`)
-  assert.equal(await (await waiting).release(), true)
-})
-
-const TROUBLES = {
-  'DEL of the lock': () => redis.command('DEL', 'lock:a'),
-  'DEL of the queue': async (held) => {
-    await redis.command('DEL', QUEUE)
-    await held.release()
-  },
-  FLUSHALL: () => redis.command('FLUSHALL'),
-  'SCRIPT FLUSH': async (held) => {
-    await redis.command('SCRIPT', 'FLUSH')
-    await held.release()
-  },
-  'CLIENT KILL of commands': async (held) => {
-    await redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-    await held.release()
-  },
-  'CLIENT KILL of messages': async (held) => {
-    await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub')
-    await held.release()
-  },
-  'CLIENT PAUSE': async (held) => {
-    await redis.command('CLIENT', 'PAUSE', 500)
-    await held.release()
-  },
-}
-
-for (const [what, happens] of Object.entries(TROUBLES)) {
-  test(`a wait goes on over ${what}, and ends with the lock`, async () => {
-    const held = await another().acquire('a')
-    const locks = distLock(redis.url)
-    const order = []
-    const turns = numbers(3).map((index) => takeTurn(order, index, locks.acquire('a')))
-    await queued(3)
-
-    await happens(held)
-
-    const took = await time(Promise.all(turns))
-    assert.ok(took < CLAIM + BEAT + 2 * NOISE, `${took} ms`)
-    assert.deepEqual(order, numbers(3))
-    assert.deepEqual(await redis.lockKeys(), [])
-  })
-}
-
-test('a wait goes on over a restart of an empty Redis, and ends with the lock', async (t) => {
-  const server = await startRedis(t)
-  const locks = distLock(server.url)
-  await locks.acquire('a', { ttl: 60000 })
-  const waiting = numbers(3).map(() => locks.acquire('a'))
-  await queued(3, server)
-
-  await server.restart()
-
-  const served = waiting.map(async (waiter) => (await waiter).release())
-  assert.deepEqual(await Promise.all(served), [true, true, true])
-})
-
-test('a server that is full refuses the grant and not the release, and the wait goes on', async () => {
-  const holder = await distLock(redis.url).acquire('a')
-  const locks = another()
-  const waiting = locks.acquire('a')
-  await queued(1)
-
-  await redis.command('CONFIG', 'SET', 'maxmemory', '1')
-  try {
-    assert.equal(await holder.release(), true)
-    assert.equal(await redis.command('EXISTS', 'lock:a'), 0)
-  } finally {
-    await redis.command('CONFIG', 'SET', 'maxmemory', '0')
-  }
-
-  assert.equal(await (await waiting).release(), true)
-})
-
 test('100 who wait for one lock cost five commands a second at most', async (t) => {
   const locks = distLock(redis.url)
   const held = await locks.acquire('a')
   const waiting = numbers(100).map(() => locks.acquire('a'))
-  await queued(100)
+  await queued(redis, 100)
   const seconds = 3
   const monitor = await redis.monitor()
   t.after(() => monitor.stop())
@@ -386,7 +225,7 @@ test('all that a queue keeps in Redis expires, and goes with the last waiter', a
   const managers = [distLock(redis.url), another()]
   const held = await managers[0].acquire('a')
   const waiting = numbers(4).map((index) => managers[index % 2].acquire('a', { timeout: 20000 }))
-  await queued(4)
+  await queued(redis, 4)
 
   // This fails if a side key does not expire.
   assert.deepEqual(await redis.lockKeys(), ['lock:a'])
@@ -408,7 +247,7 @@ test('a process that waits and holds nothing else keeps waiting, and ends when i
     const lock = await distLock(url).acquire('a')
     say('released', await lock.release())
   })
-  await queued(1)
+  await queued(redis, 1)
 
   await held.release()
 

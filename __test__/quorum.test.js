@@ -229,7 +229,9 @@ test('processes that contend lose no update, while a server is restarted empty a
           const value = Number(await redis.get('count'))
           await new Promise((resolve) => setTimeout(resolve, 2))
           await redis.set('count', value + 1)
-          if (!(await lock.release())) say('not released')
+          // Where too few servers answer in time it ends with its ttl at the latest.
+          const released = await lock.release().catch(({ code }) => code)
+          if (released !== true && released !== 'ERR_LOCK_UNKNOWN') say('not released', released)
         }
         redis.disconnect()
       },

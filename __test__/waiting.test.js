@@ -6,6 +6,7 @@ const assert = require('node:assert/strict')
 const { after, before, beforeEach, test } = require('node:test')
 const distLock = require('..')
 const { startRedis } = require('./support/redis.js')
+const { numbers, takeTurn } = require('./support/turns.js')
 
 let redis
 let locks
@@ -15,15 +16,6 @@ before(async () => {
   locks = distLock(redis.url)
 })
 beforeEach(() => redis.command('FLUSHALL'))
-
-/** Waits for a lock, notes its turn and hands the lock on. */
-async function takeTurn(order, name, waiting) {
-  const lock = await waiting
-  order.push(name)
-  await lock.release()
-}
-
-const numbers = (count) => Array.from({ length: count }, (_, index) => index)
 
 test('waiters get the lock in the order of their calls', async () => {
   const lock = await locks.acquire('a')
