@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::id_hash::BuildIdHasher;
 use crate::lease::Grant;
 use crate::patience::Trouble;
+use crate::rhythm::Rhythm;
 
 /// What a waiter is told, once.
 #[derive(Debug)]
@@ -58,17 +59,16 @@ struct Line {
     asked: bool,
     /// Something changed since, which it may not have seen.
     outdated: bool,
-    /// The longest time between two beats.
-    interval: Duration,
-    /// One of those who asked for it has left.
+    /// That of all who wait, or of all who did.
+    rhythm: Rhythm,
+    /// Somebody has left, who may have been the one in a hurry.
     may_slow_down: bool,
-    /// The time between two looks at a holder who tells nobody when the lock is free.
-    delay: Duration,
 }
 
 #[derive(Debug)]
 struct Entry {
     waiter: Waiter,
+    delay: Duration,
     began: Instant,
     tell: oneshot::Sender<News>,
 }
@@ -91,19 +91,17 @@ impl Waiters {
         let order = self.next_order;
         self.next_order += 1;
         self.by_id.insert(waiter.id.clone(), (key.clone(), order));
-        let interval = interval(waiter);
+        let rhythm = Rhythm::of(waiter, delay);
         let line = self.by_key.entry(key.clone()).or_insert_with(|| Line {
             waiters: BTreeMap::new(),
             due: None,
             asked: false,
             outdated: false,
-            interval,
+            rhythm,
             may_slow_down: false,
-            delay,
         });
-        line.interval = line.interval.min(interval);
-        line.delay = line.delay.min(delay);
-        let entry = Entry { waiter: waiter.clone(), began: Instant::now(), tell };
+        line.rhythm = line.rhythm.and(rhythm);
+        let entry = Entry { waiter: waiter.clone(), delay, began: Instant::now(), tell };
         line.waiters.insert(order, entry);
         let at = Instant::now() + next;
         self.plan_no_later(key, at)
@@ -169,8 +167,7 @@ impl Waiters {
         let (key, order) = self.by_id.remove(id)?;
         let line = self.by_key.get_mut(&key)?;
         let entry = line.waiters.remove(&order);
-        line.may_slow_down |=
-            entry.as_ref().is_some_and(|one| interval(&one.waiter) <= line.interval);
+        line.may_slow_down = true;
         if line.waiters.is_empty() {
             if let Some(due) = line.due {
                 self.due.remove(&(due, key.clone()));
@@ -186,14 +183,14 @@ impl Waiters {
         first.is_some_and(|first| first.waiter.id == *id)
     }
 
-    /// The longest time between two beats for `key`, and between two looks at a foreign holder.
-    pub fn rhythm(&mut self, key: &Text) -> Option<(Duration, Duration)> {
+    /// How often to look at `key`.
+    pub fn rhythm(&mut self, key: &Text) -> Option<Rhythm> {
         let line = self.by_key.get_mut(key)?;
         if std::mem::take(&mut line.may_slow_down) {
-            let intervals = line.waiters.values().map(|entry| interval(&entry.waiter));
-            line.interval = intervals.min().unwrap_or(line.interval);
+            let all = line.waiters.values().map(|one| Rhythm::of(&one.waiter, one.delay));
+            line.rhythm = all.reduce(Rhythm::and).unwrap_or(line.rhythm);
         }
-        Some((line.interval, line.delay))
+        Some(line.rhythm)
     }
 
     /// Tells every waiter for `key` the same and forgets them.
@@ -270,7 +267,7 @@ impl Waiters {
                 && !line.asked
             {
                 line.asked = true;
-                taken.push((key, first.waiter.clone(), line.delay));
+                taken.push((key, first.waiter.clone(), line.rhythm.delay));
             }
         }
         taken
@@ -299,11 +296,6 @@ impl Waiters {
         self.due.insert((at, key.clone()));
         is_first
     }
-}
-
-/// The longest time between two beats of somebody who would lose a grant that nobody hears of.
-fn interval(waiter: &Waiter) -> Duration {
-    waiter.ttl.min(CLAIM) / 2
 }
 
 impl Early {

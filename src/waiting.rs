@@ -10,8 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::{
-    Acquired, Backend, Beat, CLAIM, Handed, Held, Message, Messages, Released, Sharing, Text, View,
-    Waiter,
+    Acquired, Backend, Beat, Handed, Held, Message, Messages, Released, Sharing, Text, View, Waiter,
 };
 use crate::claim;
 use crate::clock::{Moment, Reading};
@@ -19,7 +18,7 @@ use crate::error::{Cause, Error, Result};
 use crate::holds::Holds;
 use crate::lease::Grant;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
-use crate::rhythm::{is_passing, next_beat, pause_until};
+use crate::rhythm::{Rhythm, is_passing, pause_until};
 use crate::subscription::{State, Subscription};
 use crate::waiters::{Early, News, Waiters};
 
@@ -176,7 +175,7 @@ impl<B: Backend> Waiting<B> {
         delay: Duration,
     ) -> Place<B> {
         let (tell, news) = oneshot::channel();
-        let next = next_beat(view, waiter.ttl.min(CLAIM) / 2, delay);
+        let next = Rhythm::of(waiter, delay).next_beat(view);
         let clock = Reading { sent: joined, at: view.at };
         let is_sooner = self.waiters().join(key, waiter, &clock, delay, next, tell);
         if is_sooner {
@@ -308,13 +307,13 @@ impl<B: Backend> Waiting<B> {
         if !is_known && waiters.is_first(key, &first.id) {
             return waiters.tell_line(key, || News::Again);
         }
-        let Some((interval, delay)) = waiters.rhythm(key) else { return };
+        let Some(rhythm) = waiters.rhythm(key) else { return };
         // It may be one of several that were given shares, and a beat tells of one.
         let is_one_of_several = matches!(&view.held, Held::Ours(handed) if handed.id == first.id)
             && first.sharing != Sharing::Exclusive;
         let next = match is_one_of_several {
             true => Duration::ZERO,
-            false => next_beat(&view, interval, delay),
+            false => rhythm.next_beat(&view),
         };
         waiters.beaten(key, next);
     }

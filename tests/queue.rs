@@ -558,6 +558,24 @@ async fn while_a_version_2_process_holds_the_lock_one_waiter_per_process_looks_e
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_2_process_is_looked_at_no_more_often_than_those_ask_for_who_still_wait() {
+    let [process] = processes();
+    let memory = process.store.memory().clone();
+    assert!(memory.acquire_as_version_2(&KEY.into(), &"old".into(), TTL));
+    let _waiter = process.queues().await;
+    let schedule = Schedule::new(milliseconds(5), None, Some(10 * DELAY));
+    let hasty = process.asks_for(Acquire { schedule, ..request(TTL, None) });
+    assert_eq!(hasty.await.unwrap(), Ok(None));
+    let before = process.store.count("beat");
+    assert!(before > 50, "{before} beats for a delay of 5 ms");
+
+    sleep(10 * DELAY).await;
+
+    let beats = process.store.count("beat") - before;
+    assert!((10..=21).contains(&beats), "{beats} beats");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_2_process_that_polls_is_not_starved_by_those_who_queue() {
     let processes: [Process; 3] = processes();
     let memory = processes[0].store.memory().clone();
