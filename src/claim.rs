@@ -338,7 +338,7 @@ impl<B: Backend> Drop for Claim<B> {
 /// is confirmed or the ttl is over.
 ///
 /// `lost`: an attempt was never answered, so it may still be carried out after a step that found
-/// nothing.
+/// nothing, or another attempt.
 pub fn spawn_undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waiter, lost: bool) {
     // Without a runtime the process is ending, and the ttl ends the lock.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -347,5 +347,25 @@ pub fn spawn_undo<B: Backend>(waiting: Arc<Waiting<B>>, key: Text, waiter: Waite
             while undo.goes_on(waiting.abandon(&key, &waiter).await).await {}
             waiting.forget(&waiter.id);
         });
+    }
+}
+
+/// Releases a lock that nobody believes in, in the background, and undoes the attempt for it that is
+/// [late](Claim::late).
+pub fn spawn_give_back<B: Backend>(
+    waiting: &Arc<Waiting<B>>,
+    key: &Text,
+    lock: Waiter,
+    late: Option<Waiter>,
+) {
+    spawn_undo(waiting.clone(), key.clone(), lock, false);
+    spawn_undo_late(waiting, key, late);
+}
+
+/// Undoes an attempt that is [late](Claim::late), in the background: it may take the lock once more,
+/// or a place in the queue.
+pub fn spawn_undo_late<B: Backend>(waiting: &Arc<Waiting<B>>, key: &Text, late: Option<Waiter>) {
+    if let Some(waiter) = late {
+        spawn_undo(waiting.clone(), key.clone(), waiter, true);
     }
 }

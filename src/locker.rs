@@ -179,29 +179,23 @@ impl<B: Backend> Locker<B> {
         let released = self.release_patiently(key, id).await;
         let mut past = None;
         match &released {
-            Ok(true) => {
-                past = Some(hold.released());
-                self.polling.call_first(key);
+            Ok(is_ours) => {
+                if *is_ours {
+                    past = Some(hold.released());
+                    self.polling.call_first(key);
+                } else {
+                    hold.end(End::Taken);
+                }
+                claim::spawn_undo_late(&self.waiting, key, late);
             }
-            Ok(false) => hold.end(End::Taken),
             Err(error) if error.is_transient() => {
                 let ttl = hold.ttl().unwrap_or(self.patience);
-                let waiter = Waiter::only(id.clone(), ttl);
-                claim::spawn_undo(self.waiting.clone(), key.clone(), waiter, true);
+                let lock = Waiter::only(id.clone(), ttl);
+                claim::spawn_give_back(&self.waiting, key, lock, late);
             }
             Err(_) => hold.not_released(),
         }
-        if released.is_ok() {
-            self.undo_late(key, late);
-        }
         released.map(|_| past)
-    }
-
-    /// An attempt that has no answer so far may take the lock once more now that it was let go of.
-    fn undo_late(&self, key: &Text, late: Option<Waiter>) {
-        if let Some(waiter) = late {
-            claim::spawn_undo(self.waiting.clone(), key.clone(), waiter, true);
-        }
     }
 
     async fn release_patiently(&self, key: &Text, id: &Text) -> Result<bool> {
@@ -262,7 +256,7 @@ impl<B: Backend> Locker<B> {
                     return Ok(is_held);
                 }
                 Ok(is_ours) => {
-                    self.undo_late(key, hold.late());
+                    claim::spawn_undo_late(&self.waiting, key, hold.late());
                     hold.end(if is_ours { End::Released } else { End::Taken });
                     return Ok(is_ours);
                 }
@@ -272,9 +266,9 @@ impl<B: Backend> Locker<B> {
 
     /// Releases, in the background, a lock that was granted to a caller who is gone.
     pub fn give_back(&self, key: Text, id: Text, ttl: Duration) {
+        let late = self.holds.of(&key, &id).late();
         self.holds.end(&id, End::Released);
-        let waiter = Waiter::only(id, ttl);
-        claim::spawn_undo(self.waiting.clone(), key, waiter, false);
+        claim::spawn_give_back(&self.waiting, &key, Waiter::only(id, ttl), late);
     }
 
     /// Tells `on_end`, once, how a lock ends.

@@ -96,7 +96,10 @@ async fn renew<B: Backend>(holds: &Holds, waiting: &Arc<Waiting<B>>, due: Due) {
     match waiting.extend(&due.key, &due.id, milliseconds, due.sent).await {
         Ok(true) if holds.renewed(&due) => {}
         // Nobody believes in it any more.
-        Ok(true) => give_back(waiting, due),
+        Ok(true) => {
+            let late = holds.of(&due.key, &due.id).late();
+            claim::spawn_give_back(waiting, &due.key, Waiter::only(due.id, due.ttl), late);
+        }
         Ok(false) => holds.end(&due.id, End::Taken),
         // Nothing but that is final: it may work again before the lease is over.
         Err(_) => holds.failed(&due),
@@ -139,11 +142,6 @@ async fn holders<B: Backend>(backend: &B, key: &Text) -> Result<HashSet<String>>
         one => Vec::from_iter(one),
     };
     Ok(holders.into_iter().map(|holder| holder.id).collect())
-}
-
-fn give_back<B: Backend>(waiting: &Arc<Waiting<B>>, Due { id, key, ttl, .. }: Due) {
-    let waiter = Waiter::only(id, ttl);
-    claim::spawn_undo(waiting.clone(), key, waiter, false);
 }
 
 async fn pause(time: Option<Duration>) {

@@ -20,27 +20,26 @@ pub struct Undo {
     ends: Option<Instant>,
     ttl: Duration,
     lost: bool,
-    found_nothing: Duration,
+    found: Duration,
     failed: Duration,
 }
 
 impl Undo {
     /// Undoes what would last for `ttl` from now at the longest.
     ///
-    /// `lost`: the attempt was never answered, so it may still be carried out after a step that found
-    /// nothing.
+    /// `lost`: an attempt was never answered, so it may still be carried out after a step that found
+    /// nothing, or another attempt.
     pub fn new(ttl: Duration, lost: bool) -> Self {
         let ends = Instant::now().checked_add(ttl);
-        Undo { ends, ttl, lost, found_nothing: FIRST_PAUSE, failed: FIRST_PAUSE }
+        Undo { ends, ttl, lost, found: FIRST_PAUSE, failed: FIRST_PAUSE }
     }
 
     /// A step has undone something, or found nothing, or failed. Whether there is to be another one,
     /// after the pause that this makes.
     pub async fn goes_on(&mut self, step: Result<bool>) -> bool {
         let pause = match step {
-            Ok(true) => return false,
-            Ok(false) if !self.lost => return false,
-            Ok(false) => &mut self.found_nothing,
+            Ok(_) if !self.lost => return false,
+            Ok(_) => &mut self.found,
             Err(_) => {
                 // The connection that carried the attempt may be gone with it.
                 self.lost = true;

@@ -321,6 +321,30 @@ async fn a_grant_to_one_who_waits_no_more_is_given_back_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_queues_after_a_release_without_an_answer_is_granted_nothing() {
+    let [first, second, third] = processes();
+    let holder = first.holds(TTL).await;
+    // Messages reach it from now on.
+    first.queues().await.abort();
+    first.release(&holder).await;
+    first.store.set_for("acquire", [Fate::CarriedOutLate(milliseconds(300))]);
+    let owner = "somebody".into();
+    let late = id_of(first.asks_for(Acquire { owner, ..request(TTL, None) })).await;
+    first.store.set_for("release", [Fate::ReplyLost]);
+    let answer = first.locker.release(&KEY.into(), &late).await;
+    assert!(matches!(answer, Err(Error::Unknown(_))), "{answer:?}");
+    let holder = second.holds(TTL).await;
+    sleep(milliseconds(300)).await;
+    assert!(left_in(first.store.memory()).await.contains(&*late), "it was not carried out late");
+    let waiter = third.queues().await;
+    sleep(BEAT).await;
+
+    second.release(&holder).await;
+
+    assert_eq!(wait_of(waiter).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn past_those_who_wait_no_more_a_lock_that_expires_goes_on_to_who_does() {
     let [first, second] = processes();
     let dead = first.store.memory().clone().client();
