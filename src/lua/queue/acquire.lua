@@ -37,8 +37,8 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
       if permits > 0 then must_agree(asked, permits) end
       call('ZADD', queue, -asked, 'permits')
     end
-    local waiter = member(id, owner, terms)
-    if not call('ZSCORE', queue, waiter) then call('ZADD', queue, next_number(), waiter) end
+    -- Who waits already keeps its place.
+    call('ZADD', queue, 'NX', next_number(), member(id, owner, terms))
     keep(queue)
     if kind == OURS and not queued then
       queued = 1
@@ -46,6 +46,7 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
     end
     if kind == FOREIGN then met_version_2(queue, DELAY) end
   end
+  local alone = kind == OURS and not capacity
   local left
   kind, left = mend(lock, queue, id, kind, queued, capacity)
   if kind == FREE and not waits then
@@ -54,7 +55,7 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
     open_shares(lock, id, owner, ttl, token, asked)
     return token
   end
-  local seen = view(lock, id, kind, left)
+  local seen = view(lock, id, kind, left, alone and holder, token)
   if seen[3] == id then return seen[4] end
   if not waits and room and not first(queue, 0) and has_room(lock, queued, capacity) then
     token = next_number()

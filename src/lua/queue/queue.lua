@@ -219,10 +219,12 @@ local function mend(lock, queue, id, kind, queued, capacity)
 end
 
 -- What the process of `id` is told: the kind of holder, its time left, its id and token, and the time. Of a
--- lock that is shared: its own share, or when the next may be over.
-local function view(lock, id, kind, left)
+-- lock that is shared: its own share, or when the next may be over. `holder`, `token`: of who has it alone, if
+-- that is known.
+local function view(lock, id, kind, left, holder, token)
   if kind ~= OURS then return { kind, left or call('PTTL', lock), '', '0', now() } end
-  local _, holder, token, _, capacity = look(lock)
+  local _, capacity
+  if not holder then _, holder, token, _, capacity = look(lock) end
   local share = capacity and share_of(lock, id)
   if share then
     local over
