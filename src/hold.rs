@@ -106,7 +106,8 @@ pub struct Hold {
     pub late: Option<Box<Waiter>>,
     /// When its caller got it.
     granted: Instant,
-    since: Moment,
+    /// When it was ours for the last time that is known.
+    pub since: Moment,
     /// What it is renewed with.
     ttl: Duration,
     valid_until: Moment,

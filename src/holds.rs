@@ -47,6 +47,8 @@ struct Table {
     lost: HashMap<u64, u64>,
     /// Those that were taken away and are not in the table, perhaps not yet.
     thefts: Thefts,
+    /// The keys and ids of those whose end may have been told before somebody waited to hear of it.
+    doubted: Vec<(Text, Text)>,
 }
 
 /// The locks of a group.
@@ -147,13 +149,19 @@ impl Holds {
         self.table().by_id.get(id).map(|hold| hold.ttl())
     }
 
-    /// Tells `on_end` how a lock ends. At once, if that has happened.
-    pub fn watch(&self, id: &Text, on_end: OnEnd) {
+    /// Tells `on_end` how a lock ends. At once, if that has happened. What was told until `missed`, if
+    /// anything was, did not reach this process.
+    pub fn watch(&self, id: &Text, on_end: OnEnd, missed: impl FnOnce() -> Option<Moment>) {
         let mut table = self.table();
-        let Table { by_id, agenda, awake_by, .. } = &mut *table;
+        let Table { by_id, agenda, awake_by, doubted, .. } = &mut *table;
         match by_id.get_mut(id) {
             Some(hold) if hold.state() != State::Lost => {
                 hold.on_end.push(on_end);
+                // What is missed from now on is looked for among those that are watched.
+                if missed().is_some_and(|missed| hold.since < missed) {
+                    doubted.push((hold.key.clone(), id.clone()));
+                    self.changed.notify_one();
+                }
                 self.plan(agenda, *awake_by, id, hold);
             }
             lost => {
@@ -172,6 +180,12 @@ impl Holds {
     /// The keys and ids of all locks whose holders believe in them.
     pub fn believed(&self) -> Vec<(Text, Text)> {
         self.open(|hold| !hold.is_over())
+    }
+
+    /// The keys and ids of the locks whose end may have been told before somebody waited to hear of it; each
+    /// once.
+    pub fn take_doubted(&self) -> Vec<(Text, Text)> {
+        std::mem::take(&mut self.table().doubted)
     }
 
     /// The keys and ids of the locks whose end somebody waits to hear of.

@@ -279,7 +279,7 @@ impl<B: Backend> Locker<B> {
             self.look_after_waiters();
             self.waiting.listen();
         }
-        self.holds.watch(id, on_end);
+        self.holds.watch(id, on_end, || self.waiting.subscription.missed_until());
     }
 
     /// The caller takes the lock it was granted.

@@ -46,6 +46,7 @@ pub async fn run<B: Backend>(holds: Arc<Holds>, waiting: Arc<Waiting<B>>) {
             let renewals = due.into_iter().map(|due| Box::pin(renew(&holds, &waiting, due)));
             told.push(Together { number, renewals: renewals.collect() }.some_answered());
         }
+        doubted.extend(by_key(holds.take_doubted()));
         while looks.len() < MOST_LOOKS
             && let Some(doubt) = doubted.pop_front()
         {
@@ -57,7 +58,7 @@ pub async fn run<B: Backend>(holds: Arc<Holds>, waiting: Arc<Waiting<B>>) {
             () = pause([look, room].into_iter().flatten().min()) => {}
             () = holds.changed() => {}
             () = waiting.backend().moved() => doubted.extend(by_key(holds.believed())),
-            () = waiting.missed.notified() => doubted.extend(by_key(holds.watched())),
+            () = waiting.subscription.missed() => doubted.extend(by_key(holds.watched())),
             Some(unknown) = looks.next() => unknown.iter().for_each(|id| holds.forgotten(id)),
             Some(together) = told.next() => {
                 pace.answered(together.number, together.renewals.len());

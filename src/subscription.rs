@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::clock::Moment;
 use crate::error::Error;
 
 /// A subscription that was refused is tried again this much later.
@@ -18,6 +19,8 @@ pub struct Subscription {
     state: Mutex<State>,
     /// Wakes those who wait for it, in the order they came.
     changed: Notify,
+    missed: Notify,
+    missed_until: Mutex<Option<Moment>>,
 }
 
 /// How far it is.
@@ -79,6 +82,22 @@ impl Subscription {
         }
     }
 
+    /// Messages may have been missed: until now, or for a while, none reached us.
+    pub fn may_have_missed(&self) {
+        *lock(&self.missed_until) = Some(Moment::now());
+        self.missed.notify_one();
+    }
+
+    /// Waits until messages may have been missed.
+    pub async fn missed(&self) {
+        self.missed.notified().await;
+    }
+
+    /// Until when that was, if ever.
+    pub fn missed_until(&self) -> Option<Moment> {
+        *lock(&self.missed_until)
+    }
+
     /// What keeps messages from us for now.
     pub fn trouble(&self) -> Option<Error> {
         match &*self.state() {
@@ -97,6 +116,10 @@ impl Subscription {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -32,11 +32,10 @@ pub struct Waiting<B: Backend> {
     patience: Duration,
     waiters: Mutex<Waiters>,
     holds: Arc<Holds>,
-    subscription: Subscription,
+    /// Whether messages reach this process.
+    pub subscription: Subscription,
     /// Something is due earlier than before.
     changed: Notify,
-    /// Messages may have been missed: until now, or for a while, none reached this process.
-    pub missed: Notify,
     trouble: Mutex<Option<Trouble>>,
     /// The store's clock, as it was read last.
     clock: Mutex<Option<Reading>>,
@@ -52,7 +51,6 @@ impl<B: Backend> Waiting<B> {
             waiters: Mutex::default(),
             subscription: Subscription::default(),
             changed: Notify::new(),
-            missed: Notify::new(),
             trouble: Mutex::default(),
             clock: Mutex::default(),
         }
@@ -221,7 +219,7 @@ impl<B: Backend> Waiting<B> {
                         self.subscription.set(State::Ready);
                         // What was told meanwhile is lost.
                         self.waiters().all_due();
-                        self.missed.notify_one();
+                        self.subscription.may_have_missed();
                     }
                     Err(error) if error.is_transient() => {
                         self.subscription.set(State::Wanted(Some(error)));
@@ -269,7 +267,7 @@ impl<B: Backend> Waiting<B> {
             Message::Look(key) => self.waiters().due_now(&key),
             Message::Missed => {
                 self.waiters().all_due();
-                self.missed.notify_one();
+                self.subscription.may_have_missed();
             }
             Message::Lost(lock) => {
                 // Perhaps it does not know that it had it.

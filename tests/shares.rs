@@ -406,11 +406,16 @@ async fn a_lock_that_is_stolen_is_lost_to_all_who_shared_it_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_watches_a_lock_hears_that_it_was_stolen_before_messages_reached_it() {
-    for sharing in [SHARED, EXCLUSIVE] {
+    for (sharing, hears_before) in [(SHARED, false), (SHARED, true), (EXCLUSIVE, true)] {
         let [first, thief] = processes();
         let (stolen, other) = (first.holds(sharing).await, first.holds_another(sharing).await);
         let (tell, told) = oneshot::channel();
+        sleep(milliseconds(1)).await;
         id_of(thief.steals()).await;
+        if hears_before {
+            // Of another lock; nobody watches this one yet.
+            first.listens().await;
+        }
         first.locker.watch(&stolen, Box::new(|end| tell.send(end).unwrap()));
         first.locker.watch(&other, Box::new(|_| {}));
 
