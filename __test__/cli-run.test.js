@@ -239,7 +239,11 @@ test('a command that ended after its lock was gone is not passed off as guarded'
 
   const { code, stderr } = await running
   assert.equal(code, 79)
-  assert.match(stderr, /the lock was gone before the command had ended/)
+  // It may just have been looked for when it was deleted.
+  assert.match(
+    stderr,
+    /the lock (was gone before the command had ended|is lost: Redis does not know)/,
+  )
 })
 
 test('a lock that cannot be released does not make the command a failure', async (t) => {
