@@ -63,7 +63,7 @@ test('a primary that crashes is followed by its replica: locks are held, renewed
   // In the same slot.
   const sibling = `renewed{lock:${name}}`
   const renewed = await managers[0].acquire(sibling, {
-    ttl: 6000,
+    ttl: 10_000,
     autoExtend: true,
   })
   const { held, tokens, all } = await heldAndWaitedFor(managers, name)
