@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::backend::{Acquired, AcquiredAll, Backend, Text, View, Waiter};
+use crate::backend::{Acquired, AcquiredAll, Backend, Text, Ticket, View, Waiter};
 use crate::clock::Moment;
 use crate::early::Early;
 use crate::error::{Error, Result};
@@ -54,8 +54,8 @@ pub enum Attempt {
     Held(Grant),
     /// Somebody else has it, or the answer came when too little was left.
     Taken,
-    /// We are in the queue since an attempt that was sent then.
-    Waits(View, Moment),
+    /// We are in the queue, with this ticket, since an attempt that was sent then.
+    Waits(View, Ticket, Moment),
     /// Somebody else has it, and this server has no queue.
     NoQueue,
 }
@@ -159,7 +159,7 @@ impl<B: Backend> Claim<B> {
             self.state = State::Pending;
         }
         let answer = self.waiting.acquire(&self.key, &self.waiter, wait, sent).await;
-        self.answered(answer, wait, before, sent)
+        self.answered(answer, before, sent)
     }
 
     /// Asks once for all of `claims` or none, as [`attempt`](Self::attempt) does for one.
@@ -220,7 +220,7 @@ impl<B: Backend> Claim<B> {
                 self.state = State::Pending;
             }
             let answer = self.waiting.backend().steal(&self.key, &self.waiter).await;
-            let attempt = self.answered(answer, false, before, sent)?;
+            let attempt = self.answered(answer, before, sent)?;
             if self.waiting.settling().is_none() {
                 return Ok(attempt.unwrap_or(Attempt::Taken));
             }
@@ -230,7 +230,6 @@ impl<B: Backend> Claim<B> {
     fn answered(
         &mut self,
         answer: Result<Acquired>,
-        wait: bool,
         before: State,
         sent: Moment,
     ) -> Result<Option<Attempt>> {
@@ -250,7 +249,7 @@ impl<B: Backend> Claim<B> {
                 self.early = None;
                 Ok(Some(Attempt::Held(grant)))
             }
-            Ok(Acquired::Waits(view)) if wait => Ok(Some(Attempt::Waits(view, sent))),
+            Ok(Acquired::Waits(view, Some(ticket))) => Ok(Some(Attempt::Waits(view, ticket, sent))),
             Ok(answer) => {
                 self.state = before;
                 Ok(match answer {

@@ -1,4 +1,7 @@
 //! Who of this process waits for which key, in order, and when each key's next beat is due.
+//!
+//! The order is that of the store: who is granted a lock is the first of its process in the queue, so the
+//! answer to a beat of the first tells of every grant whose message was lost.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -6,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::backend::{CLAIM, Text, Token, Waiter};
+use crate::backend::{CLAIM, Text, Ticket, Token, Waiter};
 use crate::clock::{Moment, Reading};
 use crate::error::Error;
 use crate::id_hash::BuildIdHasher;
@@ -31,9 +34,8 @@ pub enum News {
 #[derive(Debug, Default)]
 pub struct Waiters {
     by_key: HashMap<Text, Line>,
-    by_id: HashMap<Text, (Text, u64), BuildIdHasher>,
+    by_id: HashMap<Text, (Text, Ticket), BuildIdHasher>,
     due: BTreeSet<(Instant, Text)>,
-    next_order: u64,
     /// Those who may be in the queue, whether they have heard that or not.
     expected: HashSet<Text, BuildIdHasher>,
     /// Grants whose waiter has not yet heard that it is in the queue.
@@ -53,7 +55,7 @@ pub enum Early {
 
 #[derive(Debug)]
 struct Line {
-    waiters: BTreeMap<u64, Entry>,
+    waiters: BTreeMap<Ticket, Entry>,
     due: Option<Instant>,
     /// A beat is under way.
     asked: bool,
@@ -65,33 +67,42 @@ struct Line {
     may_slow_down: bool,
 }
 
+/// One who waits.
 #[derive(Debug)]
-struct Entry {
+pub struct Entry {
     waiter: Waiter,
     delay: Duration,
     began: Instant,
     tell: oneshot::Sender<News>,
 }
 
+impl Entry {
+    /// `waiter`, who would ask every `delay` if it had to ask, and hears news through `tell`.
+    pub fn new(waiter: &Waiter, delay: Duration, tell: oneshot::Sender<News>) -> Self {
+        Entry { waiter: waiter.clone(), delay, began: Instant::now(), tell }
+    }
+
+    /// How often it needs somebody to look.
+    pub fn rhythm(&self) -> Rhythm {
+        Rhythm::of(&self.waiter, self.delay)
+    }
+}
+
 impl Waiters {
-    /// Adds a waiter behind the others. Says whether its beat is due earlier than any other.
+    /// Adds a waiter that has this ticket. Says whether its beat is due earlier than any other.
     pub fn join(
         &mut self,
         key: &Text,
-        waiter: &Waiter,
+        mut ticket: Ticket,
+        entry: Entry,
         clock: &Reading,
-        delay: Duration,
         next: Duration,
-        tell: oneshot::Sender<News>,
     ) -> bool {
-        if let Some(early) = self.early.remove(&waiter.id) {
-            let _ = tell.send(early.news(waiter, clock));
+        if let Some(early) = self.early.remove(&entry.waiter.id) {
+            let _ = entry.tell.send(early.news(&entry.waiter, clock));
             return false;
         }
-        let order = self.next_order;
-        self.next_order += 1;
-        self.by_id.insert(waiter.id.clone(), (key.clone(), order));
-        let rhythm = Rhythm::of(waiter, delay);
+        let rhythm = entry.rhythm();
         let line = self.by_key.entry(key.clone()).or_insert_with(|| Line {
             waiters: BTreeMap::new(),
             due: None,
@@ -101,8 +112,12 @@ impl Waiters {
             may_slow_down: false,
         });
         line.rhythm = line.rhythm.and(rhythm);
-        let entry = Entry { waiter: waiter.clone(), delay, began: Instant::now(), tell };
-        line.waiters.insert(order, entry);
+        // A store that has forgotten its clock may give out one again.
+        while line.waiters.contains_key(&ticket) {
+            ticket += 1;
+        }
+        self.by_id.insert(entry.waiter.id.clone(), (key.clone(), ticket));
+        line.waiters.insert(ticket, entry);
         let at = Instant::now() + next;
         self.plan_no_later(key, at)
     }
@@ -164,9 +179,9 @@ impl Waiters {
     }
 
     fn take(&mut self, id: &Text) -> Option<Entry> {
-        let (key, order) = self.by_id.remove(id)?;
+        let (key, ticket) = self.by_id.remove(id)?;
         let line = self.by_key.get_mut(&key)?;
-        let entry = line.waiters.remove(&order);
+        let entry = line.waiters.remove(&ticket);
         line.may_slow_down = true;
         if line.waiters.is_empty() {
             if let Some(due) = line.due {
@@ -187,7 +202,7 @@ impl Waiters {
     pub fn rhythm(&mut self, key: &Text) -> Option<Rhythm> {
         let line = self.by_key.get_mut(key)?;
         if std::mem::take(&mut line.may_slow_down) {
-            let all = line.waiters.values().map(|one| Rhythm::of(&one.waiter, one.delay));
+            let all = line.waiters.values().map(Entry::rhythm);
             line.rhythm = all.reduce(Rhythm::and).unwrap_or(line.rhythm);
         }
         Some(line.rhythm)

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::{
-    Acquired, Backend, Beat, Handed, Held, Message, Messages, Released, Sharing, Text, View, Waiter,
+    Acquired, Backend, Beat, Handed, Held, Message, Messages, Released, Sharing, Text, Ticket,
+    View, Waiter,
 };
 use crate::claim;
 use crate::clock::{Moment, Reading};
@@ -18,9 +19,9 @@ use crate::error::{Cause, Error, Result};
 use crate::holds::Holds;
 use crate::lease::Grant;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
-use crate::rhythm::{Rhythm, is_passing, pause_until};
+use crate::rhythm::{is_passing, pause_until};
 use crate::subscription::{State, Subscription};
-use crate::waiters::{Early, News, Waiters};
+use crate::waiters::{Early, Entry, News, Waiters};
 
 /// A store in this process knows no trouble to be patient with, but takes its turn.
 const LEAST: Duration = Duration::from_secs(1);
@@ -73,7 +74,7 @@ impl<B: Backend> Waiting<B> {
             self.waiters().expect(&waiter.id);
         }
         let answer = self.backend.acquire(key, waiter, wait).await?;
-        if let Acquired::Waits(view) = &answer {
+        if let Acquired::Waits(view, _) = &answer {
             self.seen(view, sent);
         }
         Ok(answer)
@@ -169,13 +170,15 @@ impl<B: Backend> Waiting<B> {
         key: &Text,
         waiter: &Waiter,
         view: &View,
+        ticket: Ticket,
         joined: Moment,
         delay: Duration,
     ) -> Place<B> {
         let (tell, news) = oneshot::channel();
-        let next = Rhythm::of(waiter, delay).next_beat(view);
+        let entry = Entry::new(waiter, delay, tell);
+        let next = entry.rhythm().next_beat(view);
         let clock = Reading { sent: joined, at: view.at };
-        let is_sooner = self.waiters().join(key, waiter, &clock, delay, next, tell);
+        let is_sooner = self.waiters().join(key, ticket, entry, &clock, next);
         if is_sooner {
             self.changed.notify_one();
         }

@@ -174,10 +174,11 @@ impl<'a, B: Backend> WaitingAcquire<'a, B> {
                         }
                     }
                 }
-                Attempt::Waits(view, joined) => {
+                Attempt::Waits(view, ticket, joined) => {
                     let (key, waiter) = (self.claim.key(), self.claim.waiter());
                     let delay = self.schedule.retry_delay();
-                    let place = self.locker.waiting.wait(key, waiter, &view, joined, delay);
+                    let waiting = &self.locker.waiting;
+                    let place = waiting.wait(key, waiter, &view, ticket, joined, delay);
                     return Ok(Joined::Queue(place));
                 }
             };

@@ -63,7 +63,7 @@ async fn take(store: &impl Backend, (step, key, caller): &Asked) -> Said {
     let said = match step {
         Step::Acquire { wait } => store.acquire(&key, &waiter, *wait).await.map(|it| match it {
             Acquired::Held(token) => ("held".into(), token.map(|token| (id.clone(), token))),
-            Acquired::Waits(seen) => view("waits", seen),
+            Acquired::Waits(seen, _) => view("waits", seen),
             other => (format!("{other:?}"), None),
         }),
         Step::Release => store.release(&key, id).await.map(released),

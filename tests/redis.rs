@@ -3,10 +3,11 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dist_lock::backend::redis::settings::{Credentials, Login};
-use dist_lock::backend::{Acquired, Redis, Released, Sharing, Text, Waiter};
+use dist_lock::backend::{Acquired, Memory, Redis, Released, Sharing, Text, Ticket, Waiter};
 use dist_lock::{Backend, Error, Holder};
 use support::server::Server;
 use support::{takes, waiter};
@@ -173,4 +174,28 @@ async fn each_lock_costs_one_command_to_take_and_one_to_free() {
         .collect();
     assert_eq!(calls.get("evalsha"), Some(&"2"));
     assert_eq!(calls.get("eval"), None);
+}
+
+async fn ticket(store: &impl Backend, id: &str, wait: bool) -> Option<Ticket> {
+    match store.acquire(&"k".into(), &waiter(id, TTL), wait).await.unwrap() {
+        Acquired::Waits(_, ticket) => ticket,
+        _ => None,
+    }
+}
+
+async fn serves_by_ticket(store: &impl Backend) -> bool {
+    assert!(takes(store, "k", "holder", TTL).await);
+    let (first, second) = (ticket(store, "a", true).await, ticket(store, "b", true).await);
+    let again = [ticket(store, "b", true).await, ticket(store, "a", true).await];
+    let third = ticket(store, "c", true).await;
+    assert_eq!(ticket(store, "d", false).await, None, "it does not wait");
+    first.is_some() && first < second && second < third && again == [second, first]
+}
+
+#[tokio::test]
+async fn a_ticket_says_who_came_before_whom_also_to_one_who_asks_again_and_in_memory_too() {
+    let server = Server::start();
+
+    assert!(serves_by_ticket(&Redis::new(server.settings()).unwrap()).await);
+    assert!(serves_by_ticket(&Arc::<Memory>::default().client()).await);
 }

@@ -324,6 +324,27 @@ async fn shares_that_were_granted_by_a_release_without_an_answer_are_all_known_w
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_share_granted_by_a_lost_message_is_known_within_a_beat_also_to_who_heard_late_that_it_waits()
+ {
+    let [first, second, third] = processes();
+    second.listens().await;
+    let writer = first.holds(EXCLUSIVE).await;
+    let other = third.queues(SHARED).await;
+    second.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
+    let reader = second.queues(SHARED).await;
+    let next = second.queues(EXCLUSIVE).await;
+    sleep(2 * BEAT).await;
+    second.store.lose_messages(true);
+    first.release(&writer).await;
+    id_of(other).await;
+
+    let waited = wait_of([reader]).await;
+
+    assert!(waited <= BEAT + milliseconds(5), "{waited:?}");
+    assert!(!next.is_finished(), "others read");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_changes_while_a_beat_is_under_way_is_looked_at_once_it_is_over() {
     let [first, second, third] = processes();
     let reader = first.holds(SHARED).await;

@@ -26,6 +26,9 @@ pub type Text = Arc<str>;
 /// A fencing token: larger than those of all earlier holders.
 pub type Token = u64;
 
+/// The place of a waiter in the queue of a store: larger than those of all who came before.
+pub type Ticket = u64;
+
 /// The longest a waiter that is told by a message holds the lock before it says that it knows.
 /// A waiter that died unnoticed costs the others this long.
 pub const CLAIM: Duration = Duration::from_secs(2);
@@ -85,8 +88,9 @@ pub enum Acquired {
     Held(Option<Token>),
     /// Somebody else holds it, or is before us.
     Taken,
-    /// Taken, and we are in the queue. Or not asked to wait, and somebody else was granted it.
-    Waits(View),
+    /// Taken, and we are in the queue, with this ticket. Or not asked to wait, and somebody else was
+    /// granted it.
+    Waits(View, Option<Ticket>),
     /// Taken, and this server has no queue: try again later.
     NoQueue,
     /// Nobody has it: several asked at the same moment, each got a part of it and has given it back.

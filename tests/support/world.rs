@@ -105,7 +105,8 @@ impl<'a, B: Backend, H: Hand> World<'a, B, H> {
                     Acquired::Held(Some(token)) => {
                         words(format!("held {}", world.tokens.name(&asked.id, token)))
                     }
-                    Acquired::Waits(view) => world.view("waits", view),
+                    Acquired::Waits(view, Some(_)) => world.view("waits", view),
+                    Acquired::Waits(view, None) => world.view("taken", view),
                     other => words(format!("{other:?}")),
                 })
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::locks::after;
-use crate::backend::{Text, Waiter};
+use crate::backend::{Text, Ticket, Waiter};
 
 const SEEN: Duration = Duration::from_secs(300);
 pub const DELAY: Duration = Duration::from_millis(50);
@@ -15,9 +15,9 @@ pub const DELAY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Queue {
     /// The waiters and their processes by ticket.
-    waiters: BTreeMap<u64, (Waiter, Text)>,
+    waiters: BTreeMap<Ticket, (Waiter, Text)>,
     /// The tickets by the waiters' ids.
-    tickets: HashMap<Text, u64>,
+    tickets: HashMap<Text, Ticket>,
     /// Until when each process is known to be alive.
     pub alive: HashMap<Text, Instant>,
     /// Until when version-2 processes are taken to contend.
@@ -71,18 +71,24 @@ impl Queue {
     }
 
     /// Those who wait, in order, with their tickets.
-    pub fn waiters(&self) -> impl Iterator<Item = (u64, &Waiter)> {
+    pub fn waiters(&self) -> impl Iterator<Item = (Ticket, &Waiter)> {
         self.waiters.iter().map(|(ticket, (waiter, _))| (*ticket, waiter))
+    }
+
+    /// The ticket of a waiter of `process`, if it is in the queue.
+    pub fn ticket_of(&self, waiter: &Waiter, process: &Text) -> Option<Ticket> {
+        let ticket = self.tickets.get(&waiter.id)?;
+        let (other, its) = self.waiters.get(ticket)?;
+        (other == waiter && its == process).then_some(*ticket)
     }
 
     /// Whether a waiter of `process` is in the queue.
     pub fn has(&self, waiter: &Waiter, process: &Text) -> bool {
-        let waiting = self.tickets.get(&waiter.id).and_then(|ticket| self.waiters.get(ticket));
-        waiting.is_some_and(|(other, its)| other == waiter && its == process)
+        self.ticket_of(waiter, process).is_some()
     }
 
     /// Adds a waiter that is not there yet.
-    pub fn add(&mut self, ticket: u64, waiter: Waiter, process: Text) {
+    pub fn add(&mut self, ticket: Ticket, waiter: Waiter, process: Text) {
         self.tickets.insert(waiter.id.clone(), ticket);
         self.waiters.insert(ticket, (waiter, process));
     }

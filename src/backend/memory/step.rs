@@ -66,7 +66,11 @@ impl Step<'_> {
         Ok(match view.held {
             Held::Ours(handed) if handed.id == waiter.id => Acquired::Held(Some(handed.token)),
             _ if !wait && room && self.may_share(key, waiter) => self.share(key, waiter),
-            _ => Acquired::Waits(view),
+            _ => {
+                let queue = &self.locks.entry(key).queue;
+                let ticket = queue.as_ref().and_then(|queue| queue.ticket_of(waiter, self.process));
+                Acquired::Waits(view, ticket.filter(|_| wait))
+            }
         })
     }
 

@@ -44,7 +44,14 @@ pub fn acquired(value: Value) -> Result<Acquired> {
         Value::Int(-1) => Ok(Acquired::NoQueue),
         Value::Int(1) => Ok(Acquired::Held(None)),
         Value::BulkString(token) => Ok(Acquired::Held(Some(number(&token)?))),
-        Value::Array(fields) if fields.len() == 5 => Ok(Acquired::Waits(view(fields)?)),
+        Value::Array(mut fields) if fields.len() == 5 || fields.len() == 6 => {
+            let ticket = match fields.drain(5..).next() {
+                Some(Value::BulkString(ticket)) => Some(number(&ticket)?),
+                Some(other) => return Err(unexpected(&other)),
+                None => None,
+            };
+            Ok(Acquired::Waits(view(fields)?, ticket))
+        }
         other => Err(unexpected(&other)),
     }
 }

@@ -1,6 +1,6 @@
 -- The lock is taken, or there is a queue before it, or it is to be shared. If we hold it already, renew it
 -- (a repeated call, a lost reply or message); otherwise join the queue, if we wait.
--- returns the token: ours | 0 taken | where we wait: see view
+-- returns the token: ours | 0 taken | what we wait for: see view, and if we are in the queue our ticket
 function steps.acquire(lock, queue, id, owner, terms, waits)
   local ttl, asked = parse(terms)
   local kind, holder, token, queued, capacity = look(lock)
@@ -8,7 +8,7 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
     renew(lock, ttl)
     return token or next_number()
   end
-  local room
+  local room, ticket
   if capacity then
     local share = share_of(lock, id)
     if share then
@@ -37,8 +37,10 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
       if permits > 0 then must_agree(asked, permits) end
       call('ZADD', queue, -asked, 'permits')
     end
+    local waiter = member(id, owner, terms)
+    ticket = next_number()
     -- Who waits already keeps its place.
-    call('ZADD', queue, 'NX', next_number(), member(id, owner, terms))
+    if call('ZADD', queue, 'NX', ticket, waiter) == 0 then ticket = call('ZSCORE', queue, waiter) end
     keep(queue)
     if kind == OURS and not queued then
       queued = 1
@@ -62,5 +64,6 @@ function steps.acquire(lock, queue, id, owner, terms, waits)
     add_share(lock, id, owner, ttl, token)
     return token
   end
+  if ticket then seen[6] = ticket end
   return seen
 end

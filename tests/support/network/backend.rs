@@ -51,7 +51,7 @@ impl Backend for Process {
             let mut answer = now(client.acquire(&k, &w, wait));
             match &mut answer {
                 Ok(Acquired::Held(Some(token))) if still => *token = 1,
-                Ok(other @ (Acquired::Taken | Acquired::Waits(_))) if holds => {
+                Ok(other @ (Acquired::Taken | Acquired::Waits(..))) if holds => {
                     *other = Acquired::Held(Some(u64::MAX));
                 }
                 _ => {}
@@ -65,7 +65,7 @@ impl Backend for Process {
             let mut fact = Fact::default();
             match &answer {
                 Ok(Acquired::Held(Some(token))) => fact.tokens.push((w.id.clone(), *token)),
-                Ok(Acquired::Waits(view)) => {
+                Ok(Acquired::Waits(view, _)) => {
                     fact.tokens = seen(view);
                     fact.queued = wait;
                 }
