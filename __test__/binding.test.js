@@ -56,7 +56,7 @@ test('a process exits by itself after calls of each outcome', async (t) => {
   await run(t, async ({ distLock, url }) => {
     const locks = distLock(url)
     const lock = await locks.acquire('exit-outcomes')
-    await locks.acquire('exit-outcomes', { timeout: 50 })
+    await locks.acquire('exit-outcomes', { timeout: 1000 })
     await locks.acquire('exit-outcomes', { signal: AbortSignal.abort() }).catch(() => {})
     const controller = new AbortController()
     const waiting = locks.acquire('exit-outcomes', { signal: controller.signal })

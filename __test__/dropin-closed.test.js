@@ -26,7 +26,7 @@ for (const closer of CLOSERS) {
         await seen((callback) => lock.extend(1000, callback)),
       ]
 
-      assert.ok(performance.now() - started < 2000)
+      assert.ok(performance.now() - started < 5000)
       for (const { calls: called, returned } of calls) {
         assert.equal(returned, undefined)
         assert.equal(called.length, 1)

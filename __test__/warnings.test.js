@@ -111,7 +111,7 @@ test('a server that cannot be reached is told once, with the reason', async (t) 
   const messages = hearConnections(t, { port })
 
   const url = `redis://:hunter2@127.0.0.1:${port}`
-  await assert.rejects(distLock(url, { connectTimeout: 300 }).acquire('a'))
+  await assert.rejects(distLock(url, { connectTimeout: 1500 }).acquire('a'))
 
   assert.equal(messages.length, 1)
   const { server, state, reason } = messages[0]
