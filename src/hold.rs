@@ -201,6 +201,11 @@ impl Hold {
         !self.is_released && !self.is_lost
     }
 
+    /// Whether its end was told.
+    pub fn was_given_up(&self) -> bool {
+        self.is_lost
+    }
+
     /// Whether it ended without being released, told or not.
     pub fn is_lost(&self) -> bool {
         self.is_lost || (!self.is_released && self.is_over())

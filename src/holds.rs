@@ -84,9 +84,9 @@ impl Holds {
         OneOf::of(is_its.then_some((self, id)))
     }
 
-    /// Whether `id` is that of a lock held here, as far as is remembered.
+    /// Whether `id` is that of a lock held here, or being released, whose end was not told.
     pub fn contains(&self, id: &Text) -> bool {
-        self.table().by_id.contains_key(id)
+        self.table().by_id.get(id).is_some_and(|hold| !hold.was_given_up())
     }
 
     /// Nobody has the handle of a lock any more: it is renewed no more.

@@ -345,6 +345,23 @@ async fn an_attempt_that_queues_after_a_release_without_an_answer_is_granted_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grant_to_one_whose_lock_was_lost_is_given_back_at_once() {
+    let [first, thief, last] = processes();
+    let lost = first.holds(TTL).await;
+    first.queues().await.abort();
+    let stolen = id_of(thief.asks_for(Acquire { steal: true, ..request(TTL, None) })).await;
+    sleep(milliseconds(1)).await;
+    let ghost = Waiter::only(lost, TTL);
+    first.store.acquire(&KEY.into(), &ghost, true).await.unwrap();
+    let waiter = last.queues().await;
+
+    thief.release(&stolen).await;
+
+    let waited = wait_of(waiter).await;
+    assert!(waited <= milliseconds(1), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn past_those_who_wait_no_more_a_lock_that_expires_goes_on_to_who_does() {
     let [first, second] = processes();
     let dead = first.store.memory().clone().client();
