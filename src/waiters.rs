@@ -192,10 +192,9 @@ impl Waiters {
         entry
     }
 
-    /// Whether `id` is the first waiter for `key`.
-    pub fn is_first(&self, key: &Text, id: &Text) -> bool {
-        let first = self.by_key.get(key).and_then(|line| line.waiters.values().next());
-        first.is_some_and(|first| first.waiter.id == *id)
+    /// Whether a waiter is still there.
+    pub fn has(&self, id: &Text) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// How often to look at `key`.

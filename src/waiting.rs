@@ -291,21 +291,15 @@ impl<B: Backend> Waiting<B> {
 
     /// What came of a beat for `key` whose first waiter was `first`.
     fn answered(&self, key: &Text, first: &Waiter, sent: Moment, answer: Result<Beat>) {
-        let mut waiters = self.waiters();
         let (view, is_known) = match answer {
             Ok(Beat::Known(view)) => (view, true),
             Ok(Beat::Lost(view)) => (view, false),
-            Ok(Beat::NoQueue) => return waiters.tell_line(key, || News::NoQueue),
-            Err(error) => return self.failed(waiters, key, error),
+            Ok(Beat::NoQueue) => return self.waiters().tell_line(key, || News::NoQueue),
+            Err(error) => return self.failed(key, error),
         };
-        if lock(&self.trouble).take().is_some() {
-            // The server is back: it may have told anything meanwhile.
-            waiters.all_due();
-        }
-        drop(waiters);
         self.seen(&view, sent);
         let mut waiters = self.waiters();
-        if !is_known && waiters.is_first(key, &first.id) {
+        if !is_known && waiters.has(&first.id) {
             return waiters.tell_line(key, || News::Again);
         }
         let Some(rhythm) = waiters.rhythm(key) else { return };
@@ -319,7 +313,8 @@ impl<B: Backend> Waiting<B> {
         waiters.beaten(key, next);
     }
 
-    fn failed(&self, mut waiters: MutexGuard<'_, Waiters>, key: &Text, error: Error) {
+    fn failed(&self, key: &Text, error: Error) {
+        let mut waiters = self.waiters();
         if !is_passing(&error) {
             return waiters.tell_line(key, || News::Failed(error.clone()));
         }
@@ -335,6 +330,11 @@ impl<B: Backend> Waiting<B> {
 
     /// A step's answer says who holds the lock; perhaps one of ours, for as long as is left.
     fn seen(&self, view: &View, sent: Moment) {
+        if lock(&self.trouble).take().is_some() {
+            // The server is back: it may have told anything meanwhile.
+            self.waiters().all_due();
+            self.changed.notify_one();
+        }
         *lock(&self.clock) = Some(Reading { sent, at: view.at });
         if let Held::Ours(Handed { id, token }) = &view.held
             && let Some(left) = view.left

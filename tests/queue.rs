@@ -478,6 +478,24 @@ async fn when_the_store_forgets_everything_the_waiters_of_a_process_queue_again_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_waiter_that_the_store_forgot_asks_again_though_one_before_it_is_heard_of_meanwhile() {
+    let [first, second] = processes();
+    first.holds(TTL).await;
+    second.queues().await.abort();
+    second.store.set_for("acquire", [Fate::Late(BEAT + BEAT / 2)]);
+    let _before = second.queues().await;
+    let _forgotten = second.queues().await;
+    let asked = second.store.steps().pop().unwrap();
+    let id = asked.split_once(' ').unwrap().1.into();
+    second.store.abandon(&KEY.into(), &Waiter::only(id, TTL)).await.unwrap();
+    second.store.set_for("beat", [Fate::Late(BEAT)]);
+
+    sleep(3 * BEAT).await;
+
+    assert_eq!(second.store.count(&asked), 2, "{:?}", second.store.steps());
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_the_store_forgets_everything_a_waiter_has_the_lock_within_a_beat() {
     let [first, second] = processes();
     first.holds(TTL).await;
@@ -548,6 +566,21 @@ async fn a_waiter_fails_when_the_store_is_out_of_reach_for_longer_than_its_patie
 
     assert!(matches!(failure, Error::Unreachable(_)), "{failure}");
     assert!(out.elapsed() <= PATIENCE + 2 * BEAT, "{:?}", out.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_over_makes_no_wait_that_ends_without_the_lock_an_error() {
+    let [first, second] = processes();
+    first.holds(TTL).await;
+    let leaves = second.queues().await;
+    second.store.set_always(Fate::NotSent);
+    sleep(2 * BEAT).await;
+    leaves.abort();
+    sleep(milliseconds(1)).await;
+
+    second.store.set_always(Fate::Answered);
+
+    assert_eq!(second.asks(TTL, Some(BEAT / 4)).await.unwrap(), Ok(None));
 }
 
 #[tokio::test(start_paused = true)]
