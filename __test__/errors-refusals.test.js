@@ -186,11 +186,11 @@ test('a read-only replica lets look, and refuses the rest at once, saying READON
     const details = { redisCode: 'READONLY', cause: 'READONLY', resource: 'a' }
     assertLockError(await failure(call, 500), { code: 'ERR_LOCK_REDIS', ...details })
   }
+  const seen = async () => (await locks.getAcquiredLock('held'))?.id === lock.id
+  await eventually(seen, 'the lock in the replica')
   const release = locks.releaseLock('held', lock.id)
   assert.equal((await failure(release, 500)).redisCode, 'READONLY')
 
-  const seen = async () => (await locks.getAcquiredLock('held'))?.id === lock.id
-  await eventually(seen, 'the lock in the replica')
   assert.equal(await lock.release(), true)
 })
 
