@@ -9,7 +9,7 @@ const ALL = [...CONTENDERS, REQUEST, SHARED, PERMITS]
 
 const HELP = `npm run bench -- [options]
 
-  --workload <names>  what to measure, all of it by default, which takes about 20 minutes:
+  --workload <names>  what to measure, all of it by default, which takes about 25 minutes:
 ${WORKLOADS.map(toLine).join('\n')}
                         contended: ${GROUPS.contended.join(', ')}
   --quick             a few short rounds, about 6 minutes: good for a first look, not for a claim
