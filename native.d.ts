@@ -56,6 +56,8 @@ export declare class NativeEngine {
   remaining(locker: number, id: string): number
   /** What a holder may know of its lock: 0 held, 1 suspect, 2 lost, 3 none is held here. */
   state(locker: number, id: string): number
+  /** Whether a lock that is lost was taken away, rather than that its lease is over. */
+  wasTaken(locker: number, id: string): boolean
   /** The milliseconds a lock's time to live was last set to, −1 if there is no such lock. */
   ttl(locker: number, id: string): number
   /** Posts, once, how a lock ended, under a number of JavaScript's. */

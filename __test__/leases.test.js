@@ -129,6 +129,14 @@ test('an extension that Redis refuses leaves a lock as it was', async () => {
   assert.equal(await lock.release(), true)
 })
 
+test('whoever asks why a lock is lost as soon as it is known to be is told the truth', async () => {
+  const lock = await locks.acquire('a')
+  await redis.command('DEL', 'lock:a')
+  assert.equal(await lock.release(), false)
+
+  assert.match(lock.signal.reason.message, /Redis does not know it any more/)
+})
+
 test('a lock that is found to be gone by an extend is lost, and its signal fires', async () => {
   const lock = await locks.acquire('a')
   const fired = aborted(lock.signal)

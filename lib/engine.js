@@ -255,6 +255,9 @@ const remaining = (locker, id) => native.remaining(locker, id)
 /** @returns {'held' | 'suspect' | 'lost' | 'gone'} what a holder may know of its lock */
 const state = (locker, id) => ['held', 'suspect', 'lost', 'gone'][native.state(locker, id)]
 
+/** @returns {'taken' | 'over'} how a lock ended that is lost */
+const loss = (locker, id) => (native.wasTaken(locker, id) ? 'taken' : 'over')
+
 /** @returns {number | undefined} the milliseconds a lock's time to live was last set to */
 function ttl(locker, id) {
   const milliseconds = native.ttl(locker, id)
@@ -288,6 +291,7 @@ module.exports = {
   held,
   isWaiting,
   links,
+  loss,
   open,
   outbox,
   remaining,

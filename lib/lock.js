@@ -93,8 +93,10 @@ class Lock {
     this.#controller ??= this.#watch()
     const { signal } = this.#controller
     // The event loop may have been blocked since the lease was over.
-    if (!signal.aborted && this.state === 'lost')
-      this.#controller.abort(new LockLostError(this.#resource, 'over'))
+    if (!signal.aborted && this.state === 'lost') {
+      const reason = engine.loss(this.#locker.number, this.#id)
+      this.#controller.abort(new LockLostError(this.#resource, reason))
+    }
     return signal
   }
 

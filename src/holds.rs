@@ -144,6 +144,11 @@ impl Holds {
         self.table().by_id.get(id).map_or(State::Gone, |hold| hold.state())
     }
 
+    /// How a lock ended that is [lost](State::Lost).
+    pub fn loss(&self, id: &str) -> End {
+        self.table().loss(id)
+    }
+
     /// What the store was last asked to set a lock's time to live to.
     pub fn ttl(&self, id: &str) -> Option<Duration> {
         self.table().by_id.get(id).map(|hold| hold.ttl())
@@ -164,10 +169,10 @@ impl Holds {
                 }
                 self.plan(agenda, *awake_by, id, hold);
             }
-            lost => {
-                let is_over = lost.is_none_or(|hold| hold.is_over());
+            _ => {
+                let loss = table.loss(id);
                 drop(table);
-                on_end(if is_over { End::Over } else { End::Taken });
+                on_end(loss);
             }
         }
     }
@@ -306,6 +311,14 @@ impl Holds {
 }
 
 impl Table {
+    /// How a lock ended that is lost: once its lease is over, that is what is said of any.
+    fn loss(&self, id: &str) -> End {
+        match self.by_id.get(id).is_none_or(|hold| hold.is_over()) {
+            true => End::Over,
+            false => End::Taken,
+        }
+    }
+
     /// Forgets locks that are over and whose end nobody is to be told.
     fn sweep(&mut self) {
         let lost = &mut self.lost;

@@ -284,6 +284,12 @@ impl NativeEngine {
         }
     }
 
+    /// Whether a lock that is lost was taken away, rather than that its lease is over.
+    #[napi(catch_unwind)]
+    pub fn was_taken(&self, locker: u32, id: String) -> bool {
+        self.holds(locker).is_some_and(|holds| holds.loss(&id) == End::Taken)
+    }
+
     /// The milliseconds a lock's time to live was last set to, −1 if there is no such lock.
     #[napi(catch_unwind)]
     pub fn ttl(&self, locker: u32, id: String) -> f64 {
