@@ -52,6 +52,12 @@ inEachStore(({ open }) => {
 
   test('once a request has resolved the next are held, all that share it together', async () => {
     const locks = open()
+    // Those who ask before messages reach their process get into the queue a moment later.
+    const warm = await hold(locks, 'b')
+    const waited = locks.request('b', () => {})
+    await locks.query()
+    warm.open()
+    await waited
     const first = await hold(locks, 'a')
     const end = gate()
     const shared = Array.from({ length: 200 }, () =>
@@ -60,7 +66,6 @@ inEachStore(({ open }) => {
     const last = locks.request('a', () => 'last')
     const before = await locks.query()
     assert.deepEqual([before.held.length, before.pending.length], [1, 201])
-
     first.open()
     await first.done
 
