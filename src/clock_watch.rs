@@ -1,10 +1,11 @@
 //! Notices when the store's clock is set: the lives of all locks are measured with it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::backend::Token;
 use crate::clock::Moment;
+use crate::mutex::lock;
 
 /// A step this large is noticed.
 const STEP: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ impl ClockWatch {
         if took > EXACT {
             return None;
         }
-        let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = lock(&self.0);
         let (first, told) = *before.get_or_insert((since, token));
         let ours = since - first;
         let theirs = Duration::from_micros(token.saturating_sub(told));

@@ -1,7 +1,7 @@
 //! The locks this process holds, and which of them the store is to be told of next.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::hold::Hold;
 pub use crate::hold::{Due, End, OnEnd, Past, Renewal, State};
 use crate::id_hash::BuildIdHasher;
+use crate::mutex::lock;
 use crate::one_of::OneOf;
 use crate::thefts::Thefts;
 
@@ -306,7 +307,7 @@ impl Holds {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

@@ -45,6 +45,7 @@ pub mod key;
 pub mod lease;
 pub mod line;
 pub mod locker;
+mod mutex;
 pub mod notice;
 pub mod one_of;
 mod order;

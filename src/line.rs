@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::mutex::lock;
 use crate::patience::Trouble;
 
 /// The lines of all keys. Cloning is shallow.
@@ -74,10 +75,6 @@ impl State {
     fn is_first(&self, ticket: u64) -> bool {
         self.waiting.keys().next() == Some(&ticket)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One caller's place in a line.

@@ -2,10 +2,11 @@
 //! those who listen.
 
 use std::collections::HashSet;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use crate::backend::Text;
+use crate::mutex::lock;
 
 /// Something about a server or its use that a person should hear of. [`Notice::code`] is stable, the
 /// text is not.
@@ -176,7 +177,7 @@ pub fn publish(event: &Event) {
 }
 
 fn said() -> MutexGuard<'static, Said> {
-    SAID.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&SAID)
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //! connection and the lines in front of each key.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use crate::backend::{Settings, Store};
 use crate::error::Result;
 use crate::locker::Locker;
+use crate::mutex::lock;
 
 type Lockers = HashMap<Settings, Weak<Locker<Store>>>;
 
@@ -15,7 +16,7 @@ static LOCKERS: LazyLock<Mutex<Lockers>> = LazyLock::new(Mutex::default);
 /// The locker for `settings`; it lives as long as somebody holds it. An error names what
 /// cannot be used in the settings.
 pub fn locker(settings: Settings) -> Result<Arc<Locker<Store>>> {
-    let mut lockers = LOCKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lockers = lock(&LOCKERS);
     if let Some(locker) = lockers.get(&settings).and_then(Weak::upgrade) {
         return Ok(locker);
     }

@@ -1,7 +1,7 @@
 //! Whether messages reach this process.
 
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::mutex::lock;
 
 /// A subscription that was refused is tried again this much later.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -118,8 +119,4 @@ impl Subscription {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! The waiters of this process: one beat per key for all of them, and grants find their waiter.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -18,6 +18,7 @@ use crate::clock::{Moment, Reading};
 use crate::error::{Cause, Error, Result};
 use crate::holds::Holds;
 use crate::lease::Grant;
+use crate::mutex::lock;
 use crate::patience::{FIRST_PAUSE, LONGEST_PAUSE, Trouble};
 use crate::rhythm::{is_passing, pause_until};
 use crate::subscription::{State, Subscription};
@@ -391,8 +392,4 @@ async fn next_of(messages: &mut Option<Messages>) -> Option<Message> {
         Some(messages) => messages.recv().await,
         None => std::future::pending().await,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

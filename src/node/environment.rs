@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use napi::Status;
 use napi::bindgen_prelude::Env;
@@ -18,6 +18,7 @@ use super::submission::Owner;
 use crate::backend::redis::settings::Login;
 use crate::error::{Cause, Error, Result};
 use crate::holds::End;
+use crate::mutex::lock;
 use crate::notice::{self, Event, Listen, Notice};
 
 /// Wakes the environment's event loop.
@@ -366,8 +367,4 @@ fn give_back(outcome: Outcome) {
     if let Outcome::Granted(grant) = outcome {
         grant.give_back();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::environment::{Environment, Reply};
@@ -15,6 +15,7 @@ use super::runtime::{Work, carry_out};
 use crate::backend::Store;
 use crate::backend::redis::direct::Direct;
 use crate::locker::Locker;
+use crate::mutex::lock;
 
 /// What is left to do of a call.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -146,7 +147,7 @@ impl Home {
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.place)
     }
 }
 

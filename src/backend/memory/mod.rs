@@ -2,7 +2,7 @@
 //! the specification that the scripts in `src/lua` are compared with.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::id;
+use crate::mutex::lock;
 
 mod hand_on;
 mod locks;
@@ -86,10 +87,6 @@ impl Memory {
         let subscribers = lock(&self.subscribers);
         subscribers.get(process).is_some_and(|subscriber| subscriber.send(message).is_ok())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One user of a [`Memory`].

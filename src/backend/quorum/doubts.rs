@@ -1,12 +1,13 @@
 //! Extensions that a member was asked for and has not answered, and may therefore carry out late.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backend::Text;
+use crate::mutex::lock;
 
 /// After this long nothing is under way any more, not even on a connection that was given up.
 const UNDER_WAY: Duration = Duration::from_secs(120);
@@ -58,6 +59,6 @@ impl Doubts {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::doubts::Doubts;
 use crate::backend::{Acquired, Backend, Released, Text, Waiter};
 use crate::error::{Cause, Error, Result};
+use crate::mutex::lock;
 use crate::undo::Undo;
 
 /// The pause before a store in trouble is looked at; each further one doubles it.
@@ -176,7 +177,7 @@ impl<B: Backend> Member<B> {
     }
 
     fn trouble(&self) -> MutexGuard<'_, Option<Error>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.trouble)
     }
 }
 

@@ -5,7 +5,7 @@
 //! kept for later: a step that cannot be sent fails, and the caller decides.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +18,7 @@ use super::script;
 use super::step::{Action, Step};
 use crate::backend::Waiter;
 use crate::error::{Cause, Error, Result};
+use crate::mutex::lock;
 
 /// The most steps that leave in one write: bounds the memory of a burst.
 const MOST_TOGETHER: usize = 1024;
@@ -84,7 +85,7 @@ impl Connection {
             return None;
         }
         let direct = Direct::new(self.opener.clone(), self.unanswered.clone(), opened);
-        let mut directs = self.directs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut directs = lock(&self.directs);
         directs.retain(|direct| direct.strong_count() > 0);
         directs.push(Arc::downgrade(&direct));
         Some(direct)
@@ -100,7 +101,7 @@ impl Connection {
     }
 
     fn directs(&self) -> Vec<Arc<Direct>> {
-        let directs = self.directs.lock().unwrap_or_else(PoisonError::into_inner);
+        let directs = lock(&self.directs);
         directs.iter().filter_map(Weak::upgrade).collect()
     }
 

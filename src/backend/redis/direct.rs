@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::batch::{self, Batch, Pending};
@@ -15,6 +15,7 @@ use super::primary::Left;
 use super::socket::Handover;
 use super::wire::Wire;
 use crate::error::{Cause, Error};
+use crate::mutex::lock;
 use crate::task::Task;
 
 /// Tells the thread that its link is open and waits to be [attached](Direct::attach).
@@ -283,7 +284,7 @@ impl Direct {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How connections to one server are made, and how often that is tried.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
@@ -20,6 +20,7 @@ use super::transport::{self, Encryption, Plain, Stream};
 use crate::backend::Text;
 use crate::error::{Cause, Error, Result};
 use crate::id;
+use crate::mutex::lock;
 
 /// The shortest time between two tries to connect, so that a server that is down is not
 /// hammered, however many callers wait for it.
@@ -245,7 +246,7 @@ impl Opener {
         next: &mut NextTry,
         open: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let not_before = *lock(&self.not_before);
         sleep_until(not_before.max(next.0)).await;
         let limit = self.settings.connect_timeout;
         let opened = timeout(limit, open).await;
@@ -253,7 +254,7 @@ impl Opener {
         self.note(&opened);
         next.0 = Instant::now() + BETWEEN_TRIES;
         if opened.is_err() {
-            *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = next.0;
+            *lock(&self.not_before) = next.0;
         }
         opened
     }

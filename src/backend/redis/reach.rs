@@ -1,8 +1,9 @@
 //! Whether a server is reached, for those who want to hear of it: told when it changes, not for every
 //! connection.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use crate::mutex::lock;
 use crate::notice::{self, Event};
 
 /// Whether a server is reached.
@@ -30,7 +31,7 @@ impl Reach {
     }
 
     fn set(&self, is_connected: bool, reason: Option<String>) {
-        let mut told = self.is_connected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.is_connected);
         if told.replace(is_connected) != Some(is_connected) {
             let server = self.server.clone();
             // Told before the next change can be.

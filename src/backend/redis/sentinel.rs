@@ -1,6 +1,6 @@
 //! Asks sentinels where a primary is, and hears of another as soon as they do.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use super::pushes::Pushes;
 use super::settings::{Endpoint, Sentinels};
 use super::transport::{self, Encryption, Stream};
 use crate::error::{Cause, Error, Result};
+use crate::mutex::lock;
 
 /// A sentinel that has not answered for this long is not waited for alone: the next is asked too.
 const ALONE: Duration = Duration::from_millis(250);
@@ -77,7 +78,7 @@ impl Sentinel {
 
     /// Asks one after the other, and goes on while one takes its time.
     async fn first_answer(&self, listens: bool) -> Result<(Endpoint, Box<dyn Stream>)> {
-        let order = self.order.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let order = lock(&self.order).clone();
         let mut waiting = order.into_iter();
         let mut asked = FuturesUnordered::new();
         let mut failure: Option<Error> = None;
@@ -147,7 +148,7 @@ impl Sentinel {
     }
 
     fn goes_first(&self, sentinel: Endpoint) {
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = lock(&self.order);
         order.retain(|other| *other != sentinel);
         order.insert(0, sentinel);
     }

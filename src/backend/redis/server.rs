@@ -1,7 +1,7 @@
 //! What is known of a server, by all connections to it.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Value;
@@ -13,6 +13,7 @@ use super::succession::Succession;
 use crate::backend::Mode;
 use crate::error::{Error, Result};
 use crate::key::Slot;
+use crate::mutex::lock;
 
 /// A process of version 2 may be started at any time; this often the server is asked for one.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -128,10 +129,6 @@ fn forbids_queue(code: &str, message: &str) -> bool {
 fn reason(code: &str, message: &str) -> String {
     let (said, _) = message.split_once(", with args").unwrap_or((message, ""));
     format!("{code} {said}")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Whether the server is the one it was, and for how long nothing is granted when it is not.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use redis::Value;
 
 use super::settings::Endpoint;
 use crate::clock::Moment;
+use crate::mutex::lock;
 
 /// The servers that were met one after the other. Another one, or the same without its data, may not
 /// know of locks that are held.
@@ -64,7 +65,7 @@ impl Succession {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

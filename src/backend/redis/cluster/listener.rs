@@ -5,7 +5,7 @@
 //! there is a subscription to each.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::select;
@@ -18,6 +18,7 @@ use crate::backend::redis::messages;
 use crate::backend::redis::opener::Opener;
 use crate::backend::{Handed, Message, Text, Token};
 use crate::error::{Cause, Error, Result};
+use crate::mutex::lock;
 
 /// The pause after the first failure to subscribe; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -59,7 +60,7 @@ impl Ear {
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.heard)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One node of a Cluster: the connections to it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::Value;
@@ -13,6 +13,7 @@ use crate::backend::redis::servers::Servers;
 use crate::backend::redis::settings::Endpoint;
 use crate::backend::redis::step::Step;
 use crate::error::Result;
+use crate::mutex::lock;
 
 /// A node that has no slots is kept for this long: it may be about to get some.
 const KEPT: Duration = Duration::from_secs(60);
@@ -87,8 +88,4 @@ impl Node {
         *lock(&self.listener) = Some(listener.clone());
         listener
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! Which node has which slot, as far as is known, and how that is found out.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -22,6 +22,7 @@ use crate::backend::redis::settings::Endpoint;
 use crate::clock::Moment;
 use crate::error::{Cause, Error, Result};
 use crate::key::Slot;
+use crate::mutex::lock;
 
 /// The shortest time between two looks at the whole map, however many steps went astray.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
@@ -253,7 +254,7 @@ impl Topology {
     }
 
     fn map(&self) -> MutexGuard<'_, Map> {
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.map)
     }
 }
 
