@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::agenda::Place;
 use crate::backend::{Text, Token, Waiter};
 use crate::clock::Moment;
+use crate::end::{OnEnd, Past};
 use crate::lease::{Grant, lease};
 
 /// A lock that was granted by a message is set to its full ttl after this long: soon, but not for
@@ -41,29 +42,6 @@ pub enum State {
     /// Not among the locks held here: released, or lost some time ago.
     Gone,
 }
-
-/// How a hold ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Its holder released it.
-    Released,
-    /// Somebody else has it, or nobody.
-    Taken,
-    /// Its lease is over.
-    Over,
-}
-
-/// What is known of a lock once it was released: nothing, if it was not acquired here.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Past {
-    /// Its fencing token.
-    pub token: Option<Token>,
-    /// For how long it was held.
-    pub held: Option<Duration>,
-}
-
-/// Is told, once, how a hold ended.
-pub type OnEnd = Box<dyn FnOnce(End) + Send>;
 
 /// A lock whose ttl is to be set again.
 #[derive(Debug)]

@@ -9,8 +9,10 @@ use tokio::sync::Notify;
 use crate::agenda::Agenda;
 use crate::backend::{Handed, Text, Token};
 use crate::clock::Moment;
+use crate::end::tell;
+pub use crate::end::{End, OnEnd, Past};
 use crate::hold::Hold;
-pub use crate::hold::{Due, End, OnEnd, Past, Renewal, State};
+pub use crate::hold::{Due, Renewal, State};
 use crate::id_hash::BuildIdHasher;
 use crate::mutex::lock;
 use crate::one_of::OneOf;
@@ -337,13 +339,6 @@ impl Table {
 /// Whether there is room in what so many locks go with.
 fn fills_up(count: usize) -> bool {
     !count.is_multiple_of(TOGETHER)
-}
-
-/// Tells all who wait to hear how a lock ends.
-pub(crate) fn tell(on_end: Vec<OnEnd>, end: End) {
-    for on_end in on_end {
-        on_end(end);
-    }
 }
 
 #[cfg(test)]

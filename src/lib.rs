@@ -36,6 +36,7 @@ pub mod clock;
 pub mod clock_watch;
 mod deadline;
 pub mod early;
+mod end;
 pub mod error;
 pub mod hold;
 pub mod holds;

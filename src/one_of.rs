@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::backend::{Text, Waiter};
-use crate::hold::{End, Extending, Hold, Past};
-use crate::holds::{Holds, tell};
+use crate::end::{End, Past, tell};
+use crate::hold::{Extending, Hold};
+use crate::holds::Holds;
 
 /// One of the locks held here, or none of them: then nothing is known and nothing changes.
 #[derive(Debug, Clone, Copy)]
