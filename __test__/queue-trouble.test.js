@@ -9,7 +9,7 @@ const distLock = require('..')
 const { runChild } = require('./support/child.js')
 const { NOISE } = require('./support/outcome.js')
 const { startRedis } = require('./support/redis.js')
-const { numbers, queueOf, queued, takeTurn, time } = require('./support/turns.js')
+const { another, numbers, queueOf, queued, takeTurn, time } = require('./support/turns.js')
 
 /** What a waiter that was granted the lock without hearing of it costs the others, and a beat. */
 const CLAIM = 2000
@@ -20,9 +20,6 @@ let redis
 const starting = startRedis({ after })
 before(async () => (redis = await starting))
 beforeEach(() => redis.command('FLUSHALL'))
-
-/** A manager whose waiters are told by messages: it shares no connection with `redis.url`. */
-const another = (options) => distLock(`unix://${redis.path}`, options)
 
 /** Waits for a lock that its parent holds. */
 async function waiter({ distLock, say, told, url }) {
@@ -117,7 +114,7 @@ const TROUBLES = {
 
 for (const [what, happens] of Object.entries(TROUBLES)) {
   test(`a wait goes on over ${what}, and ends with the lock`, async () => {
-    const held = await another().acquire('a')
+    const held = await another(redis).acquire('a')
     const locks = distLock(redis.url)
     const order = []
     const turns = numbers(3).map((index) => takeTurn(order, index, locks.acquire('a')))
@@ -147,7 +144,7 @@ test('a wait goes on over a restart of an empty Redis, and ends with the lock', 
 
 test('a server that is full refuses the grant and not the release, and the wait goes on', async () => {
   const holder = await distLock(redis.url).acquire('a')
-  const locks = another()
+  const locks = another(redis)
   const waiting = locks.acquire('a')
   await queued(redis, 1)
 

@@ -11,7 +11,7 @@ const { runChild } = require('./support/child.js')
 const { eventually } = require('./support/outcome.js')
 const { startProxy } = require('./support/proxy.js')
 const { startRedis } = require('./support/redis.js')
-const { numbers, queueOf, queued, takeTurn, time } = require('./support/turns.js')
+const { another, numbers, queueOf, queued, takeTurn, time } = require('./support/turns.js')
 
 const QUEUE = queueOf('a')
 
@@ -20,12 +20,9 @@ const starting = startRedis({ after })
 before(async () => (redis = await starting))
 beforeEach(() => redis.command('FLUSHALL'))
 
-/** A manager whose waiters are told by messages: it shares no connection with `redis.url`. */
-const another = (options) => distLock(`unix://${redis.path}`, options)
-
 test('a release hands the lock on, however long the retryDelay', async () => {
   const held = await distLock(redis.url).acquire('a')
-  const waiting = another({ retryDelay: 600000 }).acquire('a')
+  const waiting = another(redis, { retryDelay: 600000 }).acquire('a')
   await queued(redis, 1)
 
   assert.equal(await held.release(), true)
@@ -36,7 +33,7 @@ test('a release hands the lock on, however long the retryDelay', async () => {
 
 test('a lock that was handed on has its full ttl soon', async () => {
   const held = await distLock(redis.url).acquire('a')
-  const waiting = another({ ttl: 60000 }).acquire('a')
+  const waiting = another(redis, { ttl: 60000 }).acquire('a')
   await queued(redis, 1)
 
   await held.release()
@@ -162,7 +159,7 @@ for (const [what, giveUp] of Object.entries(GIVING_UP)) {
 for (const where of ['the same', 'another']) {
   test(`who gives up as a release of ${where} process grants it the lock does not keep it`, async () => {
     const waits = distLock(redis.url)
-    const holds = where === 'another' ? another() : waits
+    const holds = where === 'another' ? another(redis) : waits
     for (let round = 0; round < 40; round++) {
       const held = await holds.acquire('a')
       const controller = new AbortController()
@@ -187,7 +184,7 @@ for (const where of ['the same', 'another']) {
 
 test('who runs out of time as it is granted the lock does not keep it', async () => {
   const waits = distLock(redis.url)
-  const holds = another()
+  const holds = another(redis)
   for (let round = 0; round < 30; round++) {
     const held = await holds.acquire('a')
     const waiting = waits.acquire('a', { timeout: 40 }).catch(() => false)
@@ -222,7 +219,7 @@ test('100 who wait for one lock cost five commands a second at most', async (t) 
 })
 
 test('all that a queue keeps in Redis expires, and goes with the last waiter', async () => {
-  const managers = [distLock(redis.url), another()]
+  const managers = [distLock(redis.url), another(redis)]
   const held = await managers[0].acquire('a')
   const waiting = numbers(4).map((index) => managers[index % 2].acquire('a', { timeout: 20000 }))
   await queued(redis, 4)

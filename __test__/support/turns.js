@@ -1,6 +1,7 @@
 'use strict'
 
 const assert = require('node:assert/strict')
+const distLock = require('../..')
 const { eventually } = require('./outcome.js')
 
 /** 0, 1, 2 …: so many. */
@@ -8,6 +9,9 @@ const numbers = (count) => Array.from({ length: count }, (_, index) => index)
 
 /** The key of those who wait for a resource. */
 const queueOf = (resource) => `dist-lock:queue:{lock:${resource}}`
+
+/** A manager whose waiters are told by messages: it shares no connection with the server's URL. */
+const another = ({ path }, options) => distLock(`unix://${path}`, options)
 
 /** Waits until so many wait for a resource. */
 function queued(server, count, resource = 'a') {
@@ -31,4 +35,4 @@ async function time(promise) {
   return performance.now() - started
 }
 
-module.exports = { numbers, queueOf, queued, takeTurn, time }
+module.exports = { another, numbers, queueOf, queued, takeTurn, time }
