@@ -51,13 +51,8 @@ inEachStore(({ open }) => {
   })
 
   test('once a request has resolved the next are held, all that share it together', async () => {
-    const locks = open()
-    // Those who ask before messages reach their process get into the queue a moment later.
-    const warm = await hold(locks, 'b')
-    const waited = locks.request('b', () => {})
-    await locks.query()
-    warm.open()
-    await waited
+    // The first of its process: nobody has waited for messages yet.
+    const locks = open(ownConnection())
     const first = await hold(locks, 'a')
     const end = gate()
     const shared = Array.from({ length: 200 }, () =>

@@ -5,8 +5,8 @@ const FIELDS = 12
 /** Calls that cross together. */
 const ROOM = 64
 
-const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE, FORCE, QUERY, ALL] = [
-  1, 2, 3, 4, 5, 6, 7, 8, 9,
+const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE, FORCE, QUERY, ALL, REQUEST] = [
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
 ]
 
 /** The calls of this tick, which cross into Rust together; `src/node/submission.rs` reads them. */
@@ -24,6 +24,11 @@ class Outbox {
 
   acquire(call, locker, key, owner, request, group) {
     this.#acquire(call, ACQUIRE, locker, key, owner, request, group)
+  }
+
+  /** An acquire that is in the queue from its first step on. */
+  request(call, locker, key, owner, request, group) {
+    this.#acquire(call, REQUEST, locker, key, owner, request, group)
   }
 
   acquireAll(call, locker, keys, owner, request, group) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Holder, Text};
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::locker::Locker;
@@ -41,9 +41,21 @@ impl<B: Backend> Locker<B> {
         trouble.or_else(|| self.waiting.settling())
     }
 
+    /// `Ok` if `key` is taken, for a call that came before its time was over to nothing but waiting.
+    pub(crate) async fn not_begun(&self, key: &Text, schedule: &Schedule) -> Result<()> {
+        match self.read_at_once(key).await {
+            Some(Some(_)) => Ok(()),
+            _ => Err(self.waiting.silence(false, schedule.elapsed())),
+        }
+    }
+
     async fn has_answered(&self, claim: &Claim<B>) -> bool {
-        // A store in this process answers at once, however little time there was.
-        let read = || timeout(Duration::ZERO, self.waiting.backend().read(claim.key()));
-        claim.attempts() > 0 || !claim.is_open() && matches!(read().await, Ok(Ok(_)))
+        claim.attempts() > 0 || !claim.is_open() && self.read_at_once(claim.key()).await.is_some()
+    }
+
+    /// A store in this process answers at once, however little time there was.
+    async fn read_at_once(&self, key: &Text) -> Option<Option<Holder>> {
+        let read = timeout(Duration::ZERO, self.waiting.backend().read(key));
+        read.await.ok()?.ok()
     }
 }

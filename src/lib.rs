@@ -10,7 +10,8 @@
 //! * [`locker`]: one call's life: try, wait, give up; release, extend, read
 //!   * [`renewal`]: keeps leases alive, and says when one is over
 //!   * `waiting_acquire`: an acquire that has to wait, in the queue or by polling
-//!   * `order`: who must not be overtaken; [`early`]: callers who have no place in the queue yet
+//!   * `order`: who must not be overtaken; [`early`]: callers who have no place in the queue yet; `gate`:
+//!     callers who wait for messages first
 //!   * [`polling`]: waiting without a queue; [`line`](mod@line): its callers, in order of arrival
 //!   * [`claim`]: the attempts of one acquire; undoes what nobody took; [`tie`]: callers who prevent
 //!     one another
@@ -38,6 +39,7 @@ mod deadline;
 pub mod early;
 mod end;
 pub mod error;
+mod gate;
 pub mod hold;
 pub mod holds;
 pub mod id;

@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::clock_watch::{ClockWatch, Step};
 use crate::early::EarlyCallers;
 use crate::error::{Error, Result};
+use crate::gate::Gate;
 use crate::hold::Hold;
 use crate::holds::{End, Holds, Past, Renewal};
 use crate::id;
@@ -45,13 +46,17 @@ pub struct Acquire {
     pub sharing: Sharing,
     /// Take it from whoever has it, instead of waiting.
     pub steal: bool,
+    /// Ask for nothing before messages reach this process: it is in the queue from its first step on, so
+    /// whoever releases later hands the lock to it.
+    pub lines_up: bool,
 }
 
 impl Acquire {
     /// A lock for one alone, which nobody renews.
     pub fn new(key: Text, owner: Text, ttl: Duration, schedule: Schedule) -> Self {
-        let (renewal, sharing, steal) = (None, Sharing::Exclusive, false);
-        Acquire { key, owner, ttl, schedule, renewal, group: 0, sharing, steal }
+        let (renewal, sharing) = (None, Sharing::Exclusive);
+        let (steal, lines_up) = (false, false);
+        Acquire { key, owner, ttl, schedule, renewal, group: 0, sharing, steal, lines_up }
     }
 }
 
@@ -76,6 +81,7 @@ pub struct Locker<B: Backend> {
     pub(crate) polling: Polling<B>,
     /// Whether the server was found to have no queue.
     pub(crate) polls: AtomicBool,
+    pub(crate) gate: Gate,
     pub(crate) early: EarlyCallers,
     pub(crate) patience: Duration,
     clock: ClockWatch,
@@ -93,6 +99,7 @@ impl<B: Backend> Locker<B> {
             waiting,
             holds,
             polls: AtomicBool::new(false),
+            gate: Gate::default(),
             early: EarlyCallers::default(),
             patience,
             clock: ClockWatch::default(),
@@ -120,18 +127,29 @@ impl<B: Backend> Locker<B> {
         &self,
         request: Acquire,
     ) -> impl Future<Output = Result<Option<Lock>>> + Send + use<'_, B> {
+        match self.is_held_up(request.lines_up) {
+            false => Either::Left(self.take(request)),
+            true => Either::Right(Box::pin(self.take_in_turn(request))),
+        }
+    }
+
+    /// [`acquire`](Self::acquire), past the gate.
+    pub(crate) fn take(
+        &self,
+        request: Acquire,
+    ) -> impl Future<Output = Result<Option<Lock>>> + Send + use<'_, B> {
         match request.sharing == Sharing::Exclusive || request.schedule.waits() {
-            true => Either::Left(self.take(request)),
+            true => Either::Left(self.ask(request)),
             false => Either::Right(Box::pin(self.share_at_once(request))),
         }
     }
 
     /// [`acquire`](Self::acquire), whoever came before.
-    pub(crate) fn take(
+    pub(crate) fn ask(
         &self,
         request: Acquire,
     ) -> impl Future<Output = Result<Option<Lock>>> + Send + use<'_, B> {
-        let Acquire { key, owner, ttl, schedule, renewal, group, sharing, steal } = request;
+        let Acquire { key, owner, ttl, schedule, renewal, group, sharing, steal, .. } = request;
         let id = id::unique(self.backend().process(), group);
         let waiter = Waiter { id, owner, ttl, sharing };
         let mut claim = Claim::new(self.waiting.clone(), key, waiter, schedule.waits());
@@ -276,8 +294,7 @@ impl<B: Backend> Locker<B> {
         self.look_after_holds();
         // Who takes it away says so in a message.
         if !self.polls.load(Ordering::Relaxed) {
-            self.look_after_waiters();
-            self.waiting.listen();
+            self.listen();
         }
         self.holds.watch(id, on_end, || self.waiting.subscription.missed_until());
     }
@@ -324,6 +341,12 @@ impl<B: Backend> Locker<B> {
     fn look_after_holds(&self) {
         let run = || renewal::run(self.holds.clone(), self.waiting.clone());
         self.renewal_task.get_or_init(|| Task::start(run()));
+    }
+
+    /// Sees to it that messages reach us.
+    pub(crate) fn listen(&self) {
+        self.look_after_waiters();
+        self.waiting.listen();
     }
 
     /// Whether messages reach us, or will in a moment.

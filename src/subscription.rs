@@ -1,11 +1,12 @@
 //! Whether messages reach this process.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::clock::Moment;
 use crate::error::Error;
@@ -14,12 +15,17 @@ use crate::mutex::lock;
 /// A subscription that was refused is tried again this much later.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
+/// A subscription takes a few round trips. A server that has not answered it this much later may never do.
+const EXPECTED: Duration = Duration::from_secs(1);
+
 /// Whether messages reach this process, and who waits to know.
 #[derive(Debug, Default)]
 pub struct Subscription {
     state: Mutex<State>,
     /// Wakes those who wait for it, in the order they came.
     changed: Notify,
+    /// It has taken longer than expected.
+    is_overdue: AtomicBool,
     missed: Notify,
     missed_until: Mutex<Option<Moment>>,
 }
@@ -66,6 +72,7 @@ impl Subscription {
     /// It has come to this.
     pub fn set(&self, state: State) {
         *self.state() = state;
+        self.is_overdue.store(false, Ordering::Relaxed);
         self.changed.notify_waiters();
     }
 
@@ -80,6 +87,19 @@ impl Subscription {
                 State::None | State::Wanted(None) => {}
             }
             changed.await;
+        }
+    }
+
+    /// Whether messages do not reach us, but may in a moment.
+    pub fn is_expected(&self) -> bool {
+        let is_open = matches!(*self.state(), State::None | State::Wanted(None));
+        is_open && !self.is_overdue.load(Ordering::Relaxed)
+    }
+
+    /// Waits while that is so.
+    pub async fn expected(&self) {
+        if timeout(EXPECTED, self.known()).await.is_err() {
+            self.is_overdue.store(true, Ordering::Relaxed);
         }
     }
 

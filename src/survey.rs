@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use crate::backend::{Backend, Holder, Listing, Mode, Text};
 use crate::error::{Error, Result};
 use crate::locker::Locker;
+use crate::order::then_drop;
 use crate::patience::Patience;
 
 /// What the step answers, after as many tries as its trouble is borne for.
@@ -27,8 +28,14 @@ impl<B: Backend> Locker<B> {
         Ok(patiently!(self, self.backend().read(key)))
     }
 
-    /// Who holds and who waits for the keys that begin with `prefix`, in the order of the keys.
+    /// Who holds and who waits for the keys that begin with `prefix`, in the order of the keys; those who
+    /// asked before in this process have asked.
     pub async fn query(&self, prefix: &str) -> Result<Vec<Listing>> {
+        let mut turn = self.turn(false).await;
+        then_drop(self.list(prefix), &mut turn).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listing>> {
         let backend = self.backend();
         let mut keys = patiently!(self, backend.names(prefix));
         keys.sort();

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::id;
 use crate::lease::Grant;
 use crate::locker::{Acquire, Lock, Locker};
+use crate::order::then_drop;
 use crate::patience::Patience;
 use crate::schedule::Schedule;
 use crate::waiting_acquire::WaitingAcquire;
@@ -34,7 +35,10 @@ impl<B: Backend> Locker<B> {
         };
         let mut claims: Vec<Claim<B>> = keys.into_iter().map(claim).collect();
         let mut patience = Patience::new(self.patience);
-        let granted = self.granted_all(&mut claims, &schedule, &mut patience);
+        let granted = async {
+            let mut turn = self.turn(false).await;
+            then_drop(self.granted_all(&mut claims, &schedule, &mut patience), &mut turn).await
+        };
         let granted = match schedule.deadline() {
             None => granted.await?,
             Some(deadline) => match timeout_at(deadline, granted).await {

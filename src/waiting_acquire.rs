@@ -1,7 +1,5 @@
 //! An acquire that has to wait: in the queue of the store, or by polling where there is none.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
@@ -14,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::lease::Grant;
 use crate::line::Place;
 use crate::locker::Locker;
+use crate::order::then_drop;
 use crate::patience::Patience;
 use crate::polling::Polled;
 use crate::schedule::Schedule;
@@ -250,15 +249,4 @@ fn within<F: Future>(end: Option<Instant>, future: F) -> impl Future<Output = Op
         // Most have none, and need no room for a timer.
         Some(end) => Either::Right(Box::pin(timeout_at(end, future)).map(|answer| answer.ok())),
     }
-}
-
-/// Carries out `future`, and drops what is in `place` once that has begun.
-async fn then_drop<F: Future>(future: F, place: &mut Option<Box<Place>>) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = future.as_mut().poll(context);
-        place.take();
-        polled
-    })
-    .await
 }

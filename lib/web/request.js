@@ -3,6 +3,7 @@
 const { onAbort } = require('../abort.js')
 const { Acquire, Release } = require('../calls.js')
 const { dispatch } = require('../dispatch.js')
+const engine = require('../engine.js')
 const { LockLostError, closed } = require('../errors.js')
 const { End } = require('./end.js')
 const { WebLock } = require('./lock.js')
@@ -62,6 +63,12 @@ async function settledOrAborted(acquired, signal) {
 
 /** A lock that its request holds, not who has the handle: nobody may let go of that before its callback ends. */
 class AcquireForRequest extends Acquire {
+  submit(number, locker) {
+    const { request, manager } = this
+    this.locker = locker
+    engine.outbox.request(number, locker.number, this.name, this.owner, request, manager.number)
+  }
+
   renews() {}
 }
 

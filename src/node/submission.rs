@@ -100,9 +100,10 @@ pub fn read<'a>(
         let key = texts.next(*key);
         let other = texts.next(*other);
         let work = match *operation as u8 {
-            1 => {
+            operation @ (1 | 10) => {
                 let other = same(&mut last_owner, other);
-                Work::Acquire(Box::new(acquire(key, other, values, owner)))
+                let lines_up = operation == 10;
+                Work::Acquire(Box::new(Acquire { lines_up, ..acquire(key, other, values, owner) }))
             }
             2 => Work::Release { key: key.into(), id: other.into() },
             3 => {
@@ -143,6 +144,7 @@ fn acquire(key: &str, owner: Text, values: &[f64], holder: &Owner) -> Acquire {
             false => Sharing::Exclusive,
         },
         steal: values[6] < -1.0,
+        lines_up: false,
     }
 }
 

@@ -71,6 +71,8 @@ struct Work {
 struct Mail {
     is_lost: bool,
     delay: Duration,
+    /// How long it takes to subscribe.
+    opening: Duration,
     /// The process's end of the subscription, and how often there was one.
     listener: Option<UnboundedSender<Message>>,
     opened: usize,
@@ -141,6 +143,11 @@ impl Flaky {
     /// How long the messages to this process take from now on.
     pub fn delay_messages(&self, delay: Duration) {
         self.messages.lock().unwrap().delay = delay;
+    }
+
+    /// How long it takes to subscribe from now on.
+    pub fn delay_subscription(&self, opening: Duration) {
+        self.messages.lock().unwrap().opening = opening;
     }
 
     /// The subscription is lost, which both ends notice.
@@ -334,6 +341,8 @@ impl Backend for Flaky {
     }
 
     async fn subscribe(&self) -> Result<Messages> {
+        let opening = self.messages.lock().unwrap().opening;
+        sleep(opening).await;
         if let Some(refusal) = self.messages.lock().unwrap().refusal.clone() {
             return Err(refusal);
         }
