@@ -19,6 +19,8 @@ afterEach(async () => {
   }
 })
 
+let settings = 0
+
 const BRACES = ['{', '}', 'a', 'b', '']
 
 /** Names with braces of all kinds. */
@@ -159,6 +161,27 @@ test('waiters of two processes are handed the lock in the order they came', asyn
   await child
   const [[, here]] = order
   assert.ok(before <= here && here <= after, `${before} ${here} ${after}`)
+})
+
+test('the first callers of a process are served in the order they came', async () => {
+  const numbers = Array.from({ length: 8 }, (_, number) => number)
+  for (let round = 0; round < 8; round++) {
+    // Settings of its own: nothing is connected, and no message reaches it.
+    const fresh = () => distLock(cluster.source, { connectTimeout: 20000 + settings++ })
+    const [locks, others] = [fresh(), fresh()]
+    const acquired = []
+    const requested = []
+    await Promise.all([
+      ...numbers.map(async (number) => {
+        const lock = await locks.acquire('a')
+        acquired.push(number)
+        await lock.release()
+      }),
+      ...numbers.map((number) => others.request('b', () => requested.push(number))),
+    ])
+    assert.deepEqual({ acquired, requested }, { acquired: numbers, requested: numbers })
+    await Promise.all([locks.close(), others.close()])
+  }
 })
 
 test('a hand-off to another process is heard, not found by looking', async (t) => {

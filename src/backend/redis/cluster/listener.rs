@@ -83,6 +83,8 @@ impl Heard {
 #[derive(Debug)]
 pub struct Listener {
     state: watch::Receiver<State>,
+    /// Those who wait to know it go on in the order they came: `watch` would wake them in none.
+    line: tokio::sync::Mutex<()>,
     task: AbortHandle,
 }
 
@@ -104,11 +106,12 @@ impl Listener {
                 () = closed.closed() => {}
             }
         });
-        Listener { state, task: task.abort_handle() }
+        Listener { state, line: tokio::sync::Mutex::default(), task: task.abort_handle() }
     }
 
     /// Waits until it is known whether messages of this node reach us. An error says why not.
     pub async fn hears(&self) -> Result<()> {
+        let _turn = self.line.lock().await;
         let mut state = self.state.clone();
         match state.wait_for(|state| !matches!(state, State::Opening)).await.as_deref() {
             Ok(State::Failed(error)) => Err(error.clone()),
@@ -175,5 +178,31 @@ mod tests {
             assert_eq!(messages.try_recv(), Ok(Message::Named("k".into(), id.into())));
         }
         assert_eq!(ear.heard.lock().unwrap().all.len(), REMEMBERED);
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_be_heard_goes_on_in_the_order_they_came_and_before_who_comes_later() {
+        let (told, state) = watch::channel(State::Opening);
+        let task = tokio::spawn(async {}).abort_handle();
+        let listener = Arc::new(Listener { state, line: Default::default(), task });
+        let order = Arc::<Mutex<Vec<u32>>>::default();
+        let ask = |number| {
+            let (listener, order) = (listener.clone(), order.clone());
+            tokio::spawn(async move {
+                listener.hears().await.unwrap();
+                order.lock().unwrap().push(number);
+            })
+        };
+        let waiting: Vec<_> = (0..30).map(ask).collect();
+        tokio::task::yield_now().await;
+
+        let late = ask(30);
+        told.send_replace(State::Open);
+
+        for asked in waiting {
+            asked.await.unwrap();
+        }
+        late.await.unwrap();
+        assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..=30));
     }
 }
