@@ -234,20 +234,19 @@ impl<B: Backend> Locker<B> {
         }
     }
 
-    /// Sets the ttl of a lock to `milliseconds` from now; zero or less ends it. `false`: `id`
-    /// does not hold it (any more).
+    /// Sets the ttl of a lock to `milliseconds` from now; zero or less [releases](Self::release) it. `false`:
+    /// `id` does not hold it (any more).
     pub async fn extend(&self, key: &Text, id: &Text, milliseconds: f64) -> Result<bool> {
-        let mut patience = Patience::new(self.patience);
-        let ttl = Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or_default();
-        let hold = self.holds.of(key, id);
         // What the store is going to refuse changes nothing.
         let is_refused = milliseconds.fract() != 0.0 || milliseconds.abs() > i64::MAX as f64;
         if milliseconds <= 0.0 && !is_refused {
-            hold.releasing();
+            return self.release(key, id).await;
         }
+        let mut patience = Patience::new(self.patience);
+        let ttl = Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or_default();
+        let hold = self.holds.of(key, id);
         loop {
-            let is_told = milliseconds > 0.0 && !is_refused;
-            let extending = is_told.then(|| hold.extending(ttl)).flatten();
+            let extending = if is_refused { None } else { hold.extending(ttl) };
             let asked = Instant::now();
             match self.waiting.extend(key, id, milliseconds, Moment::now()).await {
                 Err(error) => {
@@ -265,7 +264,7 @@ impl<B: Backend> Locker<B> {
                     }
                     outcome?;
                 }
-                Ok(true) if milliseconds > 0.0 => {
+                Ok(true) => {
                     let is_held = extending.is_none_or(|extending| hold.extended(&extending));
                     if !is_held {
                         // Its holder was told already that it is lost.
@@ -273,10 +272,10 @@ impl<B: Backend> Locker<B> {
                     }
                     return Ok(is_held);
                 }
-                Ok(is_ours) => {
+                Ok(false) => {
                     claim::spawn_undo_late(&self.waiting, key, hold.late());
-                    hold.end(if is_ours { End::Released } else { End::Taken });
-                    return Ok(is_ours);
+                    hold.end(End::Taken);
+                    return Ok(false);
                 }
             }
         }

@@ -613,6 +613,19 @@ async fn a_release_that_failed_is_done_in_the_background_when_the_store_is_back(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_extension_to_nothing_that_failed_is_done_in_the_background_when_the_store_is_back() {
+    let process = Process::new();
+    let id = process.take(seconds(120), None).await;
+    process.store.set_always(Fate::NotSent);
+    process.locker.extend(&KEY.into(), &id, 0.0).await.unwrap_err();
+
+    process.store.set_always(Fate::Answered);
+    sleep(seconds(5)).await;
+
+    assert!(!process.has(&id).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_was_said_to_be_lost_is_given_back_when_a_late_renewal_kept_it() {
     let process = Process::new();
     let id = process.take(seconds(9), process.renewal(None)).await;
