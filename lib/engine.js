@@ -48,8 +48,8 @@ function begin(call) {
   return number
 }
 
-/** Whether any call waits for its completion. */
-const isWaiting = () => calls.length > unused.length
+/** How many calls wait for their completion. */
+const underWay = () => calls.length - unused.length
 
 /** Ends a call early: it completes, a little later, with `reason` as its error. */
 function cancel(number, reason) {
@@ -69,6 +69,7 @@ function drain() {
 /** Goes through the completions in `numbers`, whose texts are `all`, and takes those there was no room for. */
 function take(all) {
   texts = all
+  outbox.halve(underWay())
   isTaking = true
   for (;;) {
     position = 0
@@ -289,7 +290,6 @@ module.exports = {
   drop,
   forget,
   held,
-  isWaiting,
   links,
   loss,
   open,
@@ -297,5 +297,6 @@ module.exports = {
   remaining,
   state,
   ttl,
+  underWay,
   watch,
 }

@@ -2,8 +2,10 @@
 
 /** Numbers per call: its own, the operation, the locker's, seven values, the lengths of two texts. */
 const FIELDS = 12
-/** Calls that cross together. */
+/** The most calls that cross together. */
 const ROOM = 64
+/** Fewer are not worth a crossing of their own. */
+const FEWEST = 16
 
 const [ACQUIRE, RELEASE, EXTEND, READ, MODE, DESCRIBE, FORCE, QUERY, ALL, REQUEST] = [
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
@@ -15,11 +17,21 @@ class Outbox {
   #numbers = new Float64Array(ROOM * FIELDS)
   #texts = ''
   #count = 0
+  #most = ROOM
   #scheduled = false
 
   /** @param {(numbers: Float64Array, count: number, texts: string) => void} submit */
   constructor(submit) {
     this.#submit = submit
+  }
+
+  /**
+   * Some of `count` calls that were under way are over, and others follow them. Those cross in two halves:
+   * while Redis is busy with one, this thread and the tokio thread are with the other.
+   */
+  halve(count) {
+    const half = Math.ceil(count / 2)
+    this.#most = half < FEWEST ? ROOM : Math.min(half, ROOM)
   }
 
   acquire(call, locker, key, owner, request, group) {
@@ -107,7 +119,7 @@ class Outbox {
 
   #added() {
     this.#count += 1
-    if (this.#count === ROOM) return this.flush()
+    if (this.#count >= this.#most) return this.flush()
     if (this.#scheduled) return
     this.#scheduled = true
     process.nextTick(() => {

@@ -36,7 +36,7 @@ function watch(call) {
 
 function look() {
   const isUnderWay = engine.links.look()
-  if (!engine.isWaiting()) {
+  if (engine.underWay() === 0) {
     watched.clear()
     last = undefined
   }
