@@ -50,6 +50,22 @@ inEachStore(({ open }) => {
     assert.deepEqual(granted.slice(0, 3), ['ashared', 'ashared', 'bexclusive'])
   })
 
+  test('requests that come while their program connects pass none of before', async () => {
+    for (let round = 0; round < 100; round++) {
+      const locks = open(ownConnection())
+      const granted = []
+      const all = []
+      const ask = (number) => all.push(locks.request('a', () => granted.push(number)))
+      for (let tick = 0; tick < 10; tick++) {
+        for (const one of [0, 1, 2]) ask(3 * tick + one)
+        await (tick % 3 === 0 ? sleep(1) : new Promise(setImmediate))
+      }
+      await Promise.all(all)
+      assert.deepEqual(granted, [...all.keys()])
+      await locks.close()
+    }
+  })
+
   test('once a request has resolved the next are held, all that share it together', async () => {
     // The first of its process: nobody has waited for messages yet.
     const locks = open(ownConnection())

@@ -9,7 +9,7 @@ use napi_derive::napi;
 
 use super::environment::{Environment, Waker};
 use super::home;
-use super::runtime::{self, Command};
+use super::runtime::{self, Command, Work};
 use super::settings::ConnectionSettings;
 use super::submission::{self, Lockers, Submission, Submissions};
 use crate::backend::redis::direct::{self, Direct};
@@ -120,7 +120,9 @@ impl NativeEngine {
             let locker = opened.map(|opened| opened.locker.clone());
             match (way, locker) {
                 (Some(way), Some(locker))
-                    if elsewhere != Some(number) && self.goes_direct(way, count, &commands) =>
+                    if elsewhere != Some(number)
+                        && !self.is_behind(way, &locker, &work)
+                        && self.goes_direct(way, count, &commands) =>
                 {
                     if let Some(last) = last.replace(way)
                         && !Arc::ptr_eq(last, way)
@@ -153,6 +155,17 @@ impl NativeEngine {
             opened => Some((number, opened.map(|opened| opened.locker.clone()))),
         });
         lockers.collect()
+    }
+
+    /// Whether an acquire comes behind others that are on their way to the queue over the tokio thread's
+    /// connection, or has to wait for messages, which come to that thread. Looked at in the order in which
+    /// a call gets there, so that none is missed.
+    fn is_behind(&self, direct: &Direct, locker: &Locker<Store>, work: &Work) -> bool {
+        work.acquires().is_some_and(|request| {
+            self.environment.on_the_way().load(Ordering::SeqCst) > 0
+                || locker.is_held_up(request.lines_up)
+                || direct.is_joined_elsewhere()
+        })
     }
 
     /// Which way a call goes may change only while none is under way on the other: what was asked

@@ -57,7 +57,7 @@ pub fn begin(
     work: Work,
 ) {
     let environment = environment.clone();
-    let is_acquire = matches!(work, Work::Acquire(_) | Work::AcquireAll(..));
+    let is_acquire = work.acquires().is_some();
     let reply = Reply::new(environment.clone(), number);
     let place = Mutex::new(Place::Here(carry_out(reply, locker, work)));
     let call = Arc::new(Home { number, is_acquire, environment, place });

@@ -100,6 +100,16 @@ pub enum Work {
     Describe,
 }
 
+impl Work {
+    /// The lock or locks that it takes, if it does.
+    pub fn acquires(&self) -> Option<&Acquire> {
+        match self {
+            Work::Acquire(request) | Work::AcquireAll(_, request) => Some(request),
+            _ => None,
+        }
+    }
+}
+
 /// Who asks, and for what.
 type Submitted = (Arc<Environment>, Vec<Command>);
 
@@ -147,12 +157,12 @@ async fn run(mut received: UnboundedReceiver<Submitted>) {
     while let Some((environment, commands)) = received.recv().await {
         let on_the_way = OnTheWay(environment.clone());
         let mut together = Vec::with_capacity(commands.iter().map(Command::count).sum());
-        let mut start = |call, locker, work| {
+        let mut start = |call, locker, work: Work| {
             let reply = Reply::new(environment.clone(), call);
             let Some(locker) = locker else {
                 return reply.send(Outcome::Failed(Error::Closed));
             };
-            let is_acquire = matches!(work, Work::Acquire(_) | Work::AcquireAll(..));
+            let is_acquire = work.acquires().is_some();
             let task = carry_out(reply, locker, work);
             together.push(Started { number: call, is_acquire, task });
         };

@@ -30,7 +30,7 @@ pub struct Connection {
     opener: Arc<Opener>,
     steps: OnceLock<mpsc::UnboundedSender<Pending>>,
     connected: Arc<AtomicBool>,
-    unanswered: Arc<AtomicUsize>,
+    unanswered: Arc<Unanswered>,
     directs: Mutex<Vec<Weak<Direct>>>,
 }
 
@@ -54,7 +54,7 @@ impl Connection {
         let (answer, answered) = oneshot::channel();
         let pending = direct::put(Pending { step, answer }).and_then(|step| self.follow(step));
         let counted = pending.map(|pending| {
-            let counted = Counted::new(&self.unanswered);
+            let counted = Counted::new(&self.unanswered, pending.step.joins());
             // The worker ends only with this connection, and answers before it does.
             let _ = self.steps.get_or_init(|| self.start()).send(pending);
             counted
@@ -118,19 +118,44 @@ impl Connection {
     }
 }
 
+/// The steps that are under way on the tokio thread's connection.
+#[derive(Debug, Default)]
+pub struct Unanswered {
+    steps: AtomicUsize,
+    /// Those among them that may join the queue.
+    joining: AtomicUsize,
+}
+
+impl Unanswered {
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        self.steps.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether there are any that may join the queue.
+    pub fn any_joins(&self) -> bool {
+        self.joining.load(Ordering::SeqCst) > 0
+    }
+}
+
 /// One of the steps that are counted.
-struct Counted<'a>(&'a AtomicUsize);
+struct Counted<'a> {
+    unanswered: &'a Unanswered,
+    joins: bool,
+}
 
 impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Counted(count)
+    fn new(unanswered: &'a Unanswered, joins: bool) -> Self {
+        unanswered.steps.fetch_add(1, Ordering::SeqCst);
+        unanswered.joining.fetch_add(usize::from(joins), Ordering::SeqCst);
+        Counted { unanswered, joins }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.unanswered.joining.fetch_sub(usize::from(self.joins), Ordering::SeqCst);
+        self.unanswered.steps.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -5,11 +5,11 @@
 //! own event loop, which hands the bytes in.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::batch::{self, Batch, Pending};
+use super::connection::Unanswered;
 use super::opener::{NextTry, Opener};
 use super::primary::Left;
 use super::socket::Handover;
@@ -42,7 +42,7 @@ pub fn put(pending: Pending) -> Option<Pending> {
 pub struct Direct {
     opener: Arc<Opener>,
     /// Steps under way on the tokio thread's connection to the same server.
-    elsewhere: Arc<AtomicUsize>,
+    elsewhere: Arc<Unanswered>,
     opened: Opened,
     state: Mutex<State>,
 }
@@ -70,7 +70,7 @@ enum Phase {
 impl Direct {
     pub(super) fn new(
         opener: Arc<Opener>,
-        elsewhere: Arc<AtomicUsize>,
+        elsewhere: Arc<Unanswered>,
         opened: Opened,
     ) -> Arc<Self> {
         let state = State {
@@ -104,7 +104,12 @@ impl Direct {
 
     /// Whether no step is under way on the tokio thread's connection.
     pub fn is_quiet_elsewhere(&self) -> bool {
-        self.elsewhere.load(Ordering::SeqCst) == 0
+        !self.elsewhere.any()
+    }
+
+    /// Whether somebody is about to join the queue over the tokio thread's connection.
+    pub fn is_joined_elsewhere(&self) -> bool {
+        self.elsewhere.any_joins()
     }
 
     /// Whether there is a connection now.
