@@ -11,6 +11,7 @@ use dist_lock::{Acquire, Backend, Error, id};
 use support::flaky::{Fate, Flaky};
 use support::process::{
     BEAT, DELAY, KEY, PATIENCE, Process, TTL, Waiting, id_of, milliseconds, processes, request,
+    wait_of,
 };
 use support::takes;
 use tokio::time::{Instant, sleep, timeout};
@@ -40,13 +41,6 @@ impl Process {
     async fn holds(&self, ttl: Duration) -> Text {
         id_of(self.asks(ttl, None)).await
     }
-}
-
-/// How long it takes until the waiter has the lock.
-async fn wait_of(waiting: Waiting) -> Duration {
-    let began = Instant::now();
-    id_of(waiting).await;
-    began.elapsed()
 }
 
 /// How often the process says that it still waits, in this time.

@@ -1,106 +1,50 @@
-//! Locks that several hold at once, and those that are taken away, on a clock that is paused.
+//! Locks that several hold at once, on a clock that is paused.
 
 mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dist_lock::backend::{CLAIM, Mode, Sharing, Text};
-use dist_lock::holds::{End, Renewal, State};
+use dist_lock::backend::CLAIM;
+use dist_lock::holds::{Renewal, State};
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Error};
 use support::flaky::Fate;
 use support::process::{
-    BEAT, DELAY, KEY, Process, TTL, Waiting, id_of, milliseconds, processes, request,
+    BEAT, DELAY, KEY, Process, TTL, id_of, milliseconds, processes, wait_of, wait_of_all,
 };
-use tokio::sync::oneshot;
+use support::sharing::{EXCLUSIVE, SHARED, permits};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// A process is taken to be alive for this long after its last beat.
 const ALIVE: Duration = Duration::from_secs(3);
-
-impl Process {
-    fn asks(&self, sharing: Sharing, ttl: Duration, limit: Option<Duration>) -> Waiting {
-        self.asks_for(Acquire { sharing, ..request(ttl, limit) })
-    }
-
-    fn steals(&self) -> Waiting {
-        self.asks_for(Acquire { steal: true, ..request(TTL, None) })
-    }
-
-    /// Asks, and returns when whoever asked is in the queue.
-    async fn queues(&self, sharing: Sharing) -> Waiting {
-        let waiting = self.asks(sharing, TTL, None);
-        sleep(milliseconds(1)).await;
-        waiting
-    }
-
-    async fn holds(&self, sharing: Sharing) -> Text {
-        id_of(self.asks(sharing, TTL, None)).await
-    }
-
-    async fn holds_another(&self, sharing: Sharing) -> Text {
-        let key = "another".into();
-        id_of(self.asks_for(Acquire { key, sharing, ..request(TTL, None) })).await
-    }
-
-    /// Whether it gets a lock without waiting.
-    async fn gets(&self, sharing: Sharing) -> bool {
-        self.asks(sharing, TTL, Some(Duration::ZERO)).await.unwrap().unwrap().is_some()
-    }
-
-    /// Waits until messages reach it.
-    async fn listens(&self) {
-        assert!(matches!(self.locker.mode().await, Ok(Mode::Queue)));
-    }
-
-    fn state(&self, id: &Text) -> State {
-        self.locker.holds().state(id)
-    }
-}
-
-const SHARED: Sharing = Sharing::Shared;
-const EXCLUSIVE: Sharing = Sharing::Exclusive;
-
-fn permits(count: u32) -> Sharing {
-    Sharing::of(count)
-}
-
-/// How long it takes until all of them have their lock.
-async fn wait_of(waiting: impl IntoIterator<Item = Waiting>) -> Duration {
-    let began = Instant::now();
-    for waiting in waiting {
-        id_of(waiting).await;
-    }
-    began.elapsed()
-}
 
 #[tokio::test(start_paused = true)]
 async fn many_read_at_once_and_nobody_else_does_anything_meanwhile() {
     let [first, second] = processes();
     let mut readers = Vec::new();
     for process in [&first, &second, &first, &second] {
-        readers.push((process, process.holds(SHARED).await));
+        readers.push((process, process.holds_as(SHARED).await));
     }
-    let writer = second.queues(EXCLUSIVE).await;
+    let writer = second.queues_as(EXCLUSIVE).await;
     sleep(BEAT).await;
     for (process, id) in &readers {
         assert!(!writer.is_finished());
         assert!(process.release(id).await);
     }
 
-    assert_eq!(wait_of([writer]).await, Duration::ZERO);
-    assert!(!first.gets(SHARED).await, "there is a writer");
+    assert_eq!(wait_of(writer).await, Duration::ZERO);
+    assert!(!first.gets_as(SHARED).await, "there is a writer");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_does_not_pass_a_writer_who_waits() {
     let [first, second, third] = processes();
-    let reader = first.holds(SHARED).await;
-    let writer = second.queues(EXCLUSIVE).await;
-    let late = third.queues(SHARED).await;
-    assert!(!third.gets(SHARED).await);
+    let reader = first.holds_as(SHARED).await;
+    let writer = second.queues_as(EXCLUSIVE).await;
+    let late = third.queues_as(SHARED).await;
+    assert!(!third.gets_as(SHARED).await);
     sleep(2 * BEAT).await;
     assert!(!late.is_finished());
 
@@ -109,15 +53,15 @@ async fn a_reader_does_not_pass_a_writer_who_waits() {
     assert!(!late.is_finished());
     second.release(&writer).await;
 
-    assert_eq!(wait_of([late]).await, Duration::ZERO);
+    assert_eq!(wait_of(late).await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_share_that_does_not_wait_passes_nobody_who_asked_before_messages_reached_the_process() {
     let [first, second] = processes();
-    let reader = first.holds(SHARED).await;
+    let reader = first.holds_as(SHARED).await;
     second.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
-    let writer = second.asks(EXCLUSIVE, TTL, None);
+    let writer = second.asks_as(EXCLUSIVE, TTL, None);
     yield_now().await;
     let schedule = Schedule::new(DELAY, Some(0), None);
     let request = Acquire::new(KEY.into(), "".into(), TTL, schedule);
@@ -135,35 +79,35 @@ async fn there_are_never_more_permits_than_so_many_and_each_is_handed_on() {
     let [first, second] = processes();
     let mut holders = Vec::new();
     for _ in 0..3 {
-        holders.push(first.holds(permits(3)).await);
+        holders.push(first.holds_as(permits(3)).await);
     }
     let mut waiters = Vec::new();
     for process in [&second, &first, &second] {
-        waiters.push(process.queues(permits(3)).await);
+        waiters.push(process.queues_as(permits(3)).await);
     }
-    assert!(!second.gets(permits(3)).await);
+    assert!(!second.gets_as(permits(3)).await);
     sleep(2 * BEAT).await;
 
     for (holder, waiter) in holders.iter().zip(waiters) {
         assert!(!waiter.is_finished());
         first.release(holder).await;
-        assert_eq!(wait_of([waiter]).await, Duration::ZERO);
+        assert_eq!(wait_of(waiter).await, Duration::ZERO);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_disagrees_about_the_permits_is_told_so_while_the_lock_is_held_and_while_one_waits() {
     let [first, second] = processes();
-    let holder = first.holds(permits(3)).await;
+    let holder = first.holds_as(permits(3)).await;
     for other in [permits(2), SHARED] {
-        let refused = second.asks(other, TTL, None).await.unwrap();
+        let refused = second.asks_as(other, TTL, None).await.unwrap();
         assert_eq!(refused.unwrap_err(), Error::Permits(permits(3)));
     }
     first.release(&holder).await;
 
-    let _writer = first.holds(EXCLUSIVE).await;
-    let _waits = first.queues(permits(3)).await;
-    let refused = second.asks(permits(4), TTL, None).await.unwrap();
+    let _writer = first.holds_as(EXCLUSIVE).await;
+    let _waits = first.queues_as(permits(3)).await;
+    let refused = second.asks_as(permits(4), TTL, None).await.unwrap();
 
     assert_eq!(refused.unwrap_err(), Error::Permits(permits(3)));
 }
@@ -171,31 +115,31 @@ async fn who_disagrees_about_the_permits_is_told_so_while_the_lock_is_held_and_w
 #[tokio::test(start_paused = true)]
 async fn a_share_of_a_holder_that_died_goes_to_the_first_who_waits_at_its_end() {
     let [dying, living, waiting] = processes();
-    dying.holds(permits(2)).await;
+    dying.holds_as(permits(2)).await;
     sleep(5 * BEAT).await;
-    let other = living.holds(permits(2)).await;
-    let waiters = [waiting.queues(permits(2)).await, waiting.queues(permits(2)).await];
+    let other = living.holds_as(permits(2)).await;
+    let waiters = [waiting.queues_as(permits(2)).await, waiting.queues_as(permits(2)).await];
     dying.store.die();
     let [first, second] = waiters;
 
-    let waited = wait_of([first]).await;
+    let waited = wait_of(first).await;
 
     assert!(waited <= TTL - 5 * BEAT + milliseconds(5), "{waited:?}");
     assert_eq!(living.state(&other), State::Held);
     assert!(!second.is_finished(), "the other share has not ended");
-    assert!(wait_of([second]).await <= 5 * BEAT);
+    assert!(wait_of(second).await <= 5 * BEAT);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_has_the_lock_when_the_last_reader_that_died_is_over() {
     let [dying, waiting] = processes();
     for ttl in [3, 9, 5] {
-        id_of(dying.asks(SHARED, ttl * BEAT, None)).await;
+        id_of(dying.asks_as(SHARED, ttl * BEAT, None)).await;
     }
-    let writer = waiting.queues(EXCLUSIVE).await;
+    let writer = waiting.queues_as(EXCLUSIVE).await;
     dying.store.die();
 
-    let waited = wait_of([writer]).await;
+    let waited = wait_of(writer).await;
 
     assert!((8 * BEAT..=9 * BEAT).contains(&waited), "{waited:?}");
 }
@@ -203,16 +147,16 @@ async fn a_writer_has_the_lock_when_the_last_reader_that_died_is_over() {
 #[tokio::test(start_paused = true)]
 async fn shares_that_end_one_after_the_other_hold_nobody_up_for_long() {
     let [dying, living, waiting] = processes();
-    let share = living.holds(SHARED).await;
+    let share = living.holds_as(SHARED).await;
     for number in 0..1000 {
-        id_of(dying.asks(SHARED, 3 * BEAT + milliseconds(number), None)).await;
+        id_of(dying.asks_as(SHARED, 3 * BEAT + milliseconds(number), None)).await;
     }
-    let writer = waiting.queues(EXCLUSIVE).await;
+    let writer = waiting.queues_as(EXCLUSIVE).await;
     dying.store.die();
     sleep(2 * BEAT).await;
     living.release(&share).await;
 
-    let waited = wait_of([writer]).await;
+    let waited = wait_of(writer).await;
 
     assert!((BEAT..=2 * BEAT + milliseconds(60)).contains(&waited), "{waited:?}");
 }
@@ -220,56 +164,56 @@ async fn shares_that_end_one_after_the_other_hold_nobody_up_for_long() {
 #[tokio::test(start_paused = true)]
 async fn a_writer_that_died_in_the_queue_holds_readers_up_no_longer_than_it_is_taken_to_be_alive() {
     let [first, dying, third] = processes();
-    let _reader = first.holds(SHARED).await;
-    let _writer = dying.queues(EXCLUSIVE).await;
-    let late = third.queues(SHARED).await;
+    let _reader = first.holds_as(SHARED).await;
+    let _writer = dying.queues_as(EXCLUSIVE).await;
+    let late = third.queues_as(SHARED).await;
     dying.store.die();
 
-    let waited = wait_of([late]).await;
+    let waited = wait_of(late).await;
 
     assert!(waited <= ALIVE + BEAT + milliseconds(5), "{waited:?}");
-    assert!(third.gets(SHARED).await);
+    assert!(third.gets_as(SHARED).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_wait_gets_a_share_though_the_dead_stand_before_it() {
     let [first, dying, third] = processes();
-    let _reader = first.holds(SHARED).await;
+    let _reader = first.holds_as(SHARED).await;
     for _ in 0..3 {
-        let _writer = dying.queues(EXCLUSIVE).await;
+        let _writer = dying.queues_as(EXCLUSIVE).await;
     }
     dying.store.die();
 
-    assert!(!third.gets(SHARED).await, "nobody knows yet");
+    assert!(!third.gets_as(SHARED).await, "nobody knows yet");
     sleep(ALIVE).await;
 
-    assert!(third.gets(SHARED).await);
-    assert!(!third.gets(EXCLUSIVE).await);
+    assert!(third.gets_as(SHARED).await);
+    assert!(!third.gets_as(EXCLUSIVE).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_who_gives_up_holds_readers_up_no_longer() {
     let [first, second, third] = processes();
-    let _reader = first.holds(SHARED).await;
-    let writer = second.asks(EXCLUSIVE, TTL, Some(milliseconds(300)));
+    let _reader = first.holds_as(SHARED).await;
+    let writer = second.asks_as(EXCLUSIVE, TTL, Some(milliseconds(300)));
     sleep(milliseconds(1)).await;
-    let readers = [third.queues(SHARED).await, second.queues(SHARED).await];
+    let readers = [third.queues_as(SHARED).await, second.queues_as(SHARED).await];
 
     assert_eq!(writer.await.unwrap(), Ok(None));
 
-    assert!(wait_of(readers).await <= milliseconds(1));
+    assert!(wait_of_all(readers).await <= milliseconds(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_readers_behind_a_writer_read_as_soon_as_it_is_done() {
     let processes: [Process; 4] = processes();
-    let writer = processes[0].holds(EXCLUSIVE).await;
+    let writer = processes[0].holds_as(EXCLUSIVE).await;
     let readers: Vec<_> =
-        (0..1000).map(|number| processes[number % 4].asks(SHARED, TTL, None)).collect();
+        (0..1000).map(|number| processes[number % 4].asks_as(SHARED, TTL, None)).collect();
     sleep(2 * BEAT).await;
     processes[0].release(&writer).await;
 
-    let waited = wait_of(readers).await;
+    let waited = wait_of_all(readers).await;
 
     // Each process beats in steps of a millisecond, the clock's smallest.
     assert!(waited <= milliseconds(50), "{waited:?}");
@@ -278,16 +222,16 @@ async fn a_thousand_readers_behind_a_writer_read_as_soon_as_it_is_done() {
 #[tokio::test(start_paused = true)]
 async fn hundreds_who_died_in_the_queue_cost_the_others_no_beat_each() {
     let [first, dying, third] = processes();
-    let _reader = first.holds(SHARED).await;
+    let _reader = first.holds_as(SHARED).await;
     for _ in 0..500 {
-        dying.asks(EXCLUSIVE, TTL, None);
+        dying.asks_as(EXCLUSIVE, TTL, None);
     }
     sleep(milliseconds(10)).await;
     dying.store.die();
     dying.store.lose_subscription();
-    let late = third.queues(SHARED).await;
+    let late = third.queues_as(SHARED).await;
 
-    let waited = wait_of([late]).await;
+    let waited = wait_of(late).await;
 
     assert!(waited <= ALIVE + BEAT + milliseconds(50), "{waited:?}");
 }
@@ -296,13 +240,13 @@ async fn hundreds_who_died_in_the_queue_cost_the_others_no_beat_each() {
 async fn shares_that_were_granted_by_lost_messages_are_all_known_within_a_beat() {
     let [first, second] = processes();
     second.listens().await;
-    let writer = first.holds(EXCLUSIVE).await;
-    let readers: Vec<_> = (0..40).map(|_| second.asks(SHARED, TTL, None)).collect();
+    let writer = first.holds_as(EXCLUSIVE).await;
+    let readers: Vec<_> = (0..40).map(|_| second.asks_as(SHARED, TTL, None)).collect();
     sleep(2 * BEAT).await;
     second.store.lose_messages(true);
     first.release(&writer).await;
 
-    let waited = wait_of(readers).await;
+    let waited = wait_of_all(readers).await;
 
     assert!(waited <= BEAT + milliseconds(100), "{waited:?}");
     assert_eq!(second.store.count("acquire"), 40, "nobody had to ask again");
@@ -311,14 +255,14 @@ async fn shares_that_were_granted_by_lost_messages_are_all_known_within_a_beat()
 #[tokio::test(start_paused = true)]
 async fn shares_that_were_granted_by_a_release_without_an_answer_are_all_known_within_a_beat() {
     let [process] = processes();
-    let writer = process.holds(EXCLUSIVE).await;
-    let readers: Vec<_> = (0..40).map(|_| process.asks(SHARED, TTL, None)).collect();
+    let writer = process.holds_as(EXCLUSIVE).await;
+    let readers: Vec<_> = (0..40).map(|_| process.asks_as(SHARED, TTL, None)).collect();
     sleep(milliseconds(1)).await;
     process.store.set_for("release", [Fate::Silence]);
     let locker = process.locker.clone();
     let _releases = tokio::spawn(async move { locker.release(&KEY.into(), &writer).await });
 
-    let waited = wait_of(readers).await;
+    let waited = wait_of_all(readers).await;
 
     assert!(waited <= BEAT + milliseconds(100), "{waited:?}");
 }
@@ -328,17 +272,17 @@ async fn a_share_granted_by_a_lost_message_is_known_within_a_beat_also_to_who_he
  {
     let [first, second, third] = processes();
     second.listens().await;
-    let writer = first.holds(EXCLUSIVE).await;
-    let other = third.queues(SHARED).await;
+    let writer = first.holds_as(EXCLUSIVE).await;
+    let other = third.queues_as(SHARED).await;
     second.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
-    let reader = second.queues(SHARED).await;
-    let next = second.queues(EXCLUSIVE).await;
+    let reader = second.queues_as(SHARED).await;
+    let next = second.queues_as(EXCLUSIVE).await;
     sleep(2 * BEAT).await;
     second.store.lose_messages(true);
     first.release(&writer).await;
     id_of(other).await;
 
-    let waited = wait_of([reader]).await;
+    let waited = wait_of(reader).await;
 
     assert!(waited <= BEAT + milliseconds(5), "{waited:?}");
     assert!(!next.is_finished(), "others read");
@@ -347,14 +291,14 @@ async fn a_share_granted_by_a_lost_message_is_known_within_a_beat_also_to_who_he
 #[tokio::test(start_paused = true)]
 async fn what_changes_while_a_beat_is_under_way_is_looked_at_once_it_is_over() {
     let [first, second, third] = processes();
-    let reader = first.holds(SHARED).await;
-    let writer = second.asks(EXCLUSIVE, TTL, Some(BEAT + milliseconds(20)));
+    let reader = first.holds_as(SHARED).await;
+    let writer = second.asks_as(EXCLUSIVE, TTL, Some(BEAT + milliseconds(20)));
     sleep(milliseconds(10)).await;
     third.store.set_for("beat", [Fate::Late(milliseconds(100))]);
-    let late = third.asks(SHARED, TTL, None);
+    let late = third.asks_as(SHARED, TTL, None);
     assert_eq!(writer.await.unwrap(), Ok(None), "while the answer to a beat is under way");
 
-    let waited = wait_of([late]).await;
+    let waited = wait_of(late).await;
 
     assert!(waited <= milliseconds(100), "{waited:?}");
     assert_eq!(first.state(&reader), State::Held);
@@ -369,135 +313,50 @@ async fn a_share_is_renewed_like_a_lock_and_ends_alone() {
     let request = Acquire::new(KEY.into(), "".into(), 3 * BEAT, schedule);
     let request = Acquire { sharing: SHARED, renewal: Some(renewal), ..request };
     let renewed = id_of(first.asks_for(request)).await;
-    let other = id_of(second.asks(SHARED, 3 * BEAT, None)).await;
+    let other = id_of(second.asks_as(SHARED, 3 * BEAT, None)).await;
 
     sleep(20 * BEAT).await;
 
     assert_eq!(first.state(&renewed), State::Held);
     assert_eq!(second.state(&other), State::Lost);
     assert!(!second.release(&other).await, "it ended");
-    assert!(!second.gets(EXCLUSIVE).await, "the first still holds it");
+    assert!(!second.gets_as(EXCLUSIVE).await, "the first still holds it");
     assert!(first.release(&renewed).await);
-    assert!(second.gets(EXCLUSIVE).await);
+    assert!(second.gets_as(EXCLUSIVE).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_share_that_is_made_shorter_is_free_for_others_at_its_new_end() {
     let [first, second] = processes();
-    let holder = first.holds(permits(1)).await;
-    let waiter = second.queues(permits(1)).await;
+    let holder = first.holds_as(permits(1)).await;
+    let waiter = second.queues_as(permits(1)).await;
     sleep(milliseconds(100)).await;
 
     assert_eq!(first.locker.extend(&KEY.into(), &holder, 200.0).await, Ok(true));
 
-    let waited = wait_of([waiter]).await;
+    let waited = wait_of(waiter).await;
     assert!(waited <= milliseconds(210), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_nobody_takes_goes_to_the_next_after_two_seconds() {
     let [first, dying, third] = processes();
-    let holder = first.holds(permits(1)).await;
-    let _dead = dying.queues(permits(1)).await;
-    let waiter = third.queues(permits(1)).await;
+    let holder = first.holds_as(permits(1)).await;
+    let _dead = dying.queues_as(permits(1)).await;
+    let waiter = third.queues_as(permits(1)).await;
     dying.store.die();
     first.release(&holder).await;
 
-    let waited = wait_of([waiter]).await;
+    let waited = wait_of(waiter).await;
 
     assert!(waited <= CLAIM + milliseconds(5), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_is_stolen_is_lost_to_all_who_shared_it_at_once() {
-    let [first, second, thief] = processes();
-    let readers = [first.holds(SHARED).await, second.holds(SHARED).await];
-    second.locker.watch(&readers[1], Box::new(|_| {}));
-    let waiter = first.queues(EXCLUSIVE).await;
-
-    let stolen = id_of(thief.steals()).await;
-    sleep(milliseconds(1)).await;
-
-    assert_eq!(first.state(&readers[0]), State::Lost);
-    assert_eq!(second.state(&readers[1]), State::Lost);
-    assert!(!waiter.is_finished(), "it keeps its place");
-    thief.release(&stolen).await;
-    assert_eq!(wait_of([waiter]).await, Duration::ZERO);
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_watches_a_lock_hears_that_it_was_stolen_before_messages_reached_it() {
-    for (sharing, hears_before) in [(SHARED, false), (SHARED, true), (EXCLUSIVE, true)] {
-        let [first, thief] = processes();
-        let (stolen, other) = (first.holds(sharing).await, first.holds_another(sharing).await);
-        let (tell, told) = oneshot::channel();
-        sleep(milliseconds(1)).await;
-        id_of(thief.steals()).await;
-        if hears_before {
-            // Of another lock; nobody watches this one yet.
-            first.listens().await;
-        }
-        first.locker.watch(&stolen, Box::new(|end| tell.send(end).unwrap()));
-        first.locker.watch(&other, Box::new(|_| {}));
-
-        let told = timeout(milliseconds(100), told).await;
-
-        assert_eq!(told, Ok(Ok(End::Taken)));
-        assert_eq!(first.state(&other), State::Held);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_hears_that_its_lock_was_stolen_before_it_hears_that_it_had_it_does_not_believe_it() {
-    let [first, thief] = processes();
-    first.listens().await;
-    first.store.set_for("acquire", [Fate::Late(milliseconds(100))]);
-    let acquiring = first.asks(EXCLUSIVE, TTL, None);
-    sleep(milliseconds(10)).await;
-
-    let stolen = id_of(thief.steals()).await;
-    let lost = id_of(acquiring).await;
-
-    assert_eq!(first.state(&lost), State::Lost);
-    assert_eq!(thief.state(&stolen), State::Held);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_forced_release_whose_outcome_is_unknown_is_not_made_twice() {
-    let [first, second, third] = processes();
-    let holder = first.holds(EXCLUSIVE).await;
-    first.locker.watch(&holder, Box::new(|_| {}));
-    let next = second.queues(EXCLUSIVE).await;
-    third.store.set_for("force", [Fate::ReplyLost]);
-
-    let answer = third.locker.force_release(&KEY.into()).await;
-
-    assert!(matches!(answer, Err(Error::Unknown(_))), "{answer:?}");
-    let next = id_of(next).await;
-    sleep(BEAT).await;
-    assert_eq!(first.state(&holder), State::Lost);
-    assert_eq!(second.state(&next), State::Held, "it has done nothing wrong");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_forced_release_hands_the_lock_on() {
-    let [first, second, third] = processes();
-    for _ in 0..3 {
-        first.holds(permits(3)).await;
-    }
-    let waiters = [second.queues(permits(3)).await, second.queues(permits(3)).await];
-
-    assert_eq!(third.locker.force_release(&KEY.into()).await, Ok(true));
-
-    assert_eq!(wait_of(waiters).await, Duration::ZERO);
-    assert_eq!(third.locker.force_release(&"another".into()).await, Ok(false));
-}
-
-#[tokio::test(start_paused = true)]
 async fn after_another_server_took_over_every_share_it_knows_is_still_held() {
     let [first, second] = processes();
-    let (one, other) = (first.holds(SHARED).await, first.holds(SHARED).await);
-    let third = second.holds(SHARED).await;
+    let (one, other) = (first.holds_as(SHARED).await, first.holds_as(SHARED).await);
+    let third = second.holds_as(SHARED).await;
     for process in [&first, &second] {
         process.store.moves();
     }
@@ -511,8 +370,8 @@ async fn after_another_server_took_over_every_share_it_knows_is_still_held() {
 #[tokio::test(start_paused = true)]
 async fn a_share_that_was_paused_past_its_end_is_lost_and_another_has_it() {
     let [paused, second] = processes();
-    let share = paused.holds(permits(1)).await;
-    let waiter = second.queues(permits(1)).await;
+    let share = paused.holds_as(permits(1)).await;
+    let waiter = second.queues_as(permits(1)).await;
     paused.store.set_always(Fate::NeverSent);
     sleep(TTL - milliseconds(10)).await;
     // Its lease ends before the share does.

@@ -6,6 +6,7 @@ pub mod flaky;
 pub mod network;
 pub mod process;
 pub mod server;
+pub mod sharing;
 pub mod witness;
 pub mod world;
 

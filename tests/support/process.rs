@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dist_lock::backend::{Memory, Text};
+use dist_lock::backend::{Memory, Mode, Text};
+use dist_lock::holds::State;
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Lock, Locker, Result};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::flaky::Flaky;
 
@@ -45,6 +47,15 @@ impl Process {
     pub async fn release(&self, id: &Text) -> bool {
         self.locker.release(&KEY.into(), id).await.unwrap()
     }
+
+    /// Waits until messages reach it.
+    pub async fn listens(&self) {
+        assert!(matches!(self.locker.mode().await, Ok(Mode::Queue)));
+    }
+
+    pub fn state(&self, id: &Text) -> State {
+        self.locker.holds().state(id)
+    }
 }
 
 /// What asks for the lock alone, for `limit` at the most.
@@ -60,4 +71,18 @@ pub fn processes<const COUNT: usize>() -> [Process; COUNT] {
 
 pub async fn id_of(waiting: Waiting) -> Text {
     waiting.await.unwrap().unwrap().expect("the lock").id
+}
+
+/// How long it takes until the waiter has the lock.
+pub async fn wait_of(waiting: Waiting) -> Duration {
+    wait_of_all([waiting]).await
+}
+
+/// How long it takes until all of them have their lock.
+pub async fn wait_of_all(waiting: impl IntoIterator<Item = Waiting>) -> Duration {
+    let began = Instant::now();
+    for waiting in waiting {
+        id_of(waiting).await;
+    }
+    began.elapsed()
 }
