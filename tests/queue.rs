@@ -17,29 +17,10 @@ use support::takes;
 use tokio::time::{Instant, sleep, timeout};
 
 impl Process {
-    fn asks(&self, ttl: Duration, limit: Option<Duration>) -> Waiting {
-        self.asks_for(request(ttl, limit))
-    }
-
-    fn waits(&self) -> Waiting {
-        self.asks(TTL, None)
-    }
-
-    /// Returns when the waiter is in the queue.
-    async fn queues(&self) -> Waiting {
-        let waiting = self.waits();
-        sleep(milliseconds(1)).await;
-        waiting
-    }
-
     /// Leaves a waiter in the queue that is none, as in a store which has forgotten that it left.
     async fn haunts(&self) {
         let id = id::unique(self.store.process(), 0);
         self.store.acquire(&KEY.into(), &Waiter::only(id, TTL), true).await.unwrap();
-    }
-
-    async fn holds(&self, ttl: Duration) -> Text {
-        id_of(self.asks(ttl, None)).await
     }
 }
 
@@ -242,21 +223,6 @@ async fn a_grant_in_the_same_process_that_crosses_the_waiter_s_end_goes_to_the_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_died_is_noticed_when_its_lock_expires() {
-    let [first, second] = processes();
-    let taken = Instant::now();
-    first.holds(milliseconds(7300)).await;
-    let waiter = second.queues().await;
-    first.store.die();
-
-    id_of(waiter).await;
-
-    let waited = taken.elapsed();
-    let expected = milliseconds(7300)..=milliseconds(7310);
-    assert!(expected.contains(&waited), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_holder_that_shortens_its_lock_wakes_the_first_waiter() {
     let [first, second] = processes();
     let holder = first.holds(TTL).await;
@@ -267,35 +233,6 @@ async fn a_holder_that_shortens_its_lock_wakes_the_first_waiter() {
 
     let waited = wait_of(waiter).await;
     assert!((milliseconds(100)..=milliseconds(110)).contains(&waited), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_waiter_that_died_unnoticed_costs_at_most_one_claim() {
-    let [first, second, third, last] = processes();
-    let holder = first.holds(TTL).await;
-    let _dead = [second.queues().await, third.queues().await];
-    let waiter = last.queues().await;
-    second.store.die();
-    third.store.die();
-
-    first.release(&holder).await;
-
-    let waited = wait_of(waiter).await;
-    assert!(waited <= 2 * CLAIM + milliseconds(10), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn waiters_that_died_long_ago_cost_nothing() {
-    let [first, second, last] = processes();
-    let holder = first.holds(TTL).await;
-    let _dead = second.queues().await;
-    let waiter = last.queues().await;
-    second.store.die();
-    sleep(4 * BEAT).await;
-
-    first.release(&holder).await;
-
-    assert_eq!(wait_of(waiter).await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,6 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dist_lock::backend::CLAIM;
 use dist_lock::holds::{Renewal, State};
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Error};
@@ -16,9 +15,6 @@ use support::process::{
 use support::sharing::{EXCLUSIVE, SHARED, permits};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
-
-/// A process is taken to be alive for this long after its last beat.
-const ALIVE: Duration = Duration::from_secs(3);
 
 #[tokio::test(start_paused = true)]
 async fn many_read_at_once_and_nobody_else_does_anything_meanwhile() {
@@ -113,85 +109,6 @@ async fn who_disagrees_about_the_permits_is_told_so_while_the_lock_is_held_and_w
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_share_of_a_holder_that_died_goes_to_the_first_who_waits_at_its_end() {
-    let [dying, living, waiting] = processes();
-    dying.holds_as(permits(2)).await;
-    sleep(5 * BEAT).await;
-    let other = living.holds_as(permits(2)).await;
-    let waiters = [waiting.queues_as(permits(2)).await, waiting.queues_as(permits(2)).await];
-    dying.store.die();
-    let [first, second] = waiters;
-
-    let waited = wait_of(first).await;
-
-    assert!(waited <= TTL - 5 * BEAT + milliseconds(5), "{waited:?}");
-    assert_eq!(living.state(&other), State::Held);
-    assert!(!second.is_finished(), "the other share has not ended");
-    assert!(wait_of(second).await <= 5 * BEAT);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_writer_has_the_lock_when_the_last_reader_that_died_is_over() {
-    let [dying, waiting] = processes();
-    for ttl in [3, 9, 5] {
-        id_of(dying.asks_as(SHARED, ttl * BEAT, None)).await;
-    }
-    let writer = waiting.queues_as(EXCLUSIVE).await;
-    dying.store.die();
-
-    let waited = wait_of(writer).await;
-
-    assert!((8 * BEAT..=9 * BEAT).contains(&waited), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn shares_that_end_one_after_the_other_hold_nobody_up_for_long() {
-    let [dying, living, waiting] = processes();
-    let share = living.holds_as(SHARED).await;
-    for number in 0..1000 {
-        id_of(dying.asks_as(SHARED, 3 * BEAT + milliseconds(number), None)).await;
-    }
-    let writer = waiting.queues_as(EXCLUSIVE).await;
-    dying.store.die();
-    sleep(2 * BEAT).await;
-    living.release(&share).await;
-
-    let waited = wait_of(writer).await;
-
-    assert!((BEAT..=2 * BEAT + milliseconds(60)).contains(&waited), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_writer_that_died_in_the_queue_holds_readers_up_no_longer_than_it_is_taken_to_be_alive() {
-    let [first, dying, third] = processes();
-    let _reader = first.holds_as(SHARED).await;
-    let _writer = dying.queues_as(EXCLUSIVE).await;
-    let late = third.queues_as(SHARED).await;
-    dying.store.die();
-
-    let waited = wait_of(late).await;
-
-    assert!(waited <= ALIVE + BEAT + milliseconds(5), "{waited:?}");
-    assert!(third.gets_as(SHARED).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_does_not_wait_gets_a_share_though_the_dead_stand_before_it() {
-    let [first, dying, third] = processes();
-    let _reader = first.holds_as(SHARED).await;
-    for _ in 0..3 {
-        let _writer = dying.queues_as(EXCLUSIVE).await;
-    }
-    dying.store.die();
-
-    assert!(!third.gets_as(SHARED).await, "nobody knows yet");
-    sleep(ALIVE).await;
-
-    assert!(third.gets_as(SHARED).await);
-    assert!(!third.gets_as(EXCLUSIVE).await);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_writer_who_gives_up_holds_readers_up_no_longer() {
     let [first, second, third] = processes();
     let _reader = first.holds_as(SHARED).await;
@@ -217,23 +134,6 @@ async fn a_thousand_readers_behind_a_writer_read_as_soon_as_it_is_done() {
 
     // Each process beats in steps of a millisecond, the clock's smallest.
     assert!(waited <= milliseconds(50), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn hundreds_who_died_in_the_queue_cost_the_others_no_beat_each() {
-    let [first, dying, third] = processes();
-    let _reader = first.holds_as(SHARED).await;
-    for _ in 0..500 {
-        dying.asks_as(EXCLUSIVE, TTL, None);
-    }
-    sleep(milliseconds(10)).await;
-    dying.store.die();
-    dying.store.lose_subscription();
-    let late = third.queues_as(SHARED).await;
-
-    let waited = wait_of(late).await;
-
-    assert!(waited <= ALIVE + BEAT + milliseconds(50), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,20 +236,6 @@ async fn a_share_that_is_made_shorter_is_free_for_others_at_its_new_end() {
 
     let waited = wait_of(waiter).await;
     assert!(waited <= milliseconds(210), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_claim_that_nobody_takes_goes_to_the_next_after_two_seconds() {
-    let [first, dying, third] = processes();
-    let holder = first.holds_as(permits(1)).await;
-    let _dead = dying.queues_as(permits(1)).await;
-    let waiter = third.queues_as(permits(1)).await;
-    dying.store.die();
-    first.release(&holder).await;
-
-    let waited = wait_of(waiter).await;
-
-    assert!(waited <= CLAIM + milliseconds(5), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]

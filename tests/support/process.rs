@@ -8,7 +8,7 @@ use dist_lock::holds::State;
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Lock, Locker, Result};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::flaky::Flaky;
 
@@ -42,6 +42,25 @@ impl Process {
     pub fn asks_for(&self, request: Acquire) -> Waiting {
         let locker = self.locker.clone();
         tokio::spawn(async move { locker.acquire(request).await })
+    }
+
+    pub fn asks(&self, ttl: Duration, limit: Option<Duration>) -> Waiting {
+        self.asks_for(request(ttl, limit))
+    }
+
+    pub fn waits(&self) -> Waiting {
+        self.asks(TTL, None)
+    }
+
+    /// Returns when the waiter is in the queue.
+    pub async fn queues(&self) -> Waiting {
+        let waiting = self.waits();
+        sleep(milliseconds(1)).await;
+        waiting
+    }
+
+    pub async fn holds(&self, ttl: Duration) -> Text {
+        id_of(self.asks(ttl, None)).await
     }
 
     pub async fn release(&self, id: &Text) -> bool {
