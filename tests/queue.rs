@@ -10,11 +10,10 @@ use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Backend, Error, id};
 use support::flaky::{Fate, Flaky};
 use support::process::{
-    BEAT, DELAY, KEY, PATIENCE, Process, TTL, Waiting, id_of, milliseconds, processes, request,
-    wait_of,
+    BEAT, DELAY, KEY, Process, TTL, Waiting, id_of, milliseconds, processes, request, wait_of,
 };
 use support::takes;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 impl Process {
     /// Leaves a waiter in the queue that is none, as in a store which has forgotten that it left.
@@ -125,34 +124,6 @@ async fn a_hand_off_between_processes_costs_two_steps() {
 
     let steps = (first.store.steps().len() - before.0, second.store.steps().len() - before.1);
     assert_eq!(steps, (1, 1), "two releases, and the first was the other's grant");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_message_costs_at_most_one_beat() {
-    let [first, second] = processes();
-    let holder = first.holds(TTL).await;
-    let waiter = second.queues().await;
-    sleep(BEAT / 10).await;
-    second.store.lose_messages(true);
-
-    first.release(&holder).await;
-
-    let waited = wait_of(waiter).await;
-    assert!((milliseconds(1)..=BEAT).contains(&waited), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_message_costs_a_waiter_with_a_short_ttl_at_most_half_of_it() {
-    let [first, second] = processes();
-    let holder = first.holds(TTL).await;
-    let waiter = second.asks(milliseconds(400), None);
-    sleep(milliseconds(10)).await;
-    second.store.lose_messages(true);
-
-    first.release(&holder).await;
-
-    let waited = wait_of(waiter).await;
-    assert!(waited <= milliseconds(200), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -392,147 +363,6 @@ async fn a_grant_that_is_nearly_over_is_confirmed_before_anybody_is_told() {
     let id = id_of(waiter).await;
 
     assert!(second.locker.holds().remaining(&id) > TTL / 2, "it asked, and has its whole ttl");
-}
-
-#[tokio::test(start_paused = true)]
-async fn when_the_store_forgets_everything_the_waiters_of_a_process_queue_again_in_order() {
-    let [first, second] = processes();
-    first.holds(TTL).await;
-    let mut waiters = Vec::new();
-    for _ in 0..5 {
-        waiters.push(second.queues().await);
-    }
-
-    first.store.memory().clear();
-    assert!(takes(&first.store, KEY, "another", TTL).await);
-    sleep(2 * BEAT).await;
-    first.release(&"another".into()).await;
-
-    for waiter in waiters {
-        let id = timeout(BEAT, id_of(waiter)).await.expect("in order");
-        second.release(&id).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waiter_that_the_store_forgot_asks_again_though_one_before_it_is_heard_of_meanwhile() {
-    let [first, second] = processes();
-    first.holds(TTL).await;
-    second.queues().await.abort();
-    second.store.set_for("acquire", [Fate::Late(BEAT + BEAT / 2)]);
-    let _before = second.queues().await;
-    let _forgotten = second.queues().await;
-    let asked = second.store.steps().pop().unwrap();
-    let id = asked.split_once(' ').unwrap().1.into();
-    second.store.abandon(&KEY.into(), &Waiter::only(id, TTL)).await.unwrap();
-    second.store.set_for("beat", [Fate::Late(BEAT)]);
-
-    sleep(3 * BEAT).await;
-
-    assert_eq!(second.store.count(&asked), 2, "{:?}", second.store.steps());
-}
-
-#[tokio::test(start_paused = true)]
-async fn when_the_store_forgets_everything_a_waiter_has_the_lock_within_a_beat() {
-    let [first, second] = processes();
-    first.holds(TTL).await;
-    let waiter = second.queues().await;
-
-    first.store.memory().clear();
-
-    let waited = wait_of(waiter).await;
-    assert!(waited <= BEAT, "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_subscription_is_renewed_and_the_first_beat_finds_what_was_missed() {
-    let [first, second] = processes();
-    let holder = first.holds(TTL).await;
-    let waiter = second.queues().await;
-
-    second.store.lose_subscription();
-    first.release(&holder).await;
-
-    let waited = wait_of(waiter).await;
-    assert!(waited <= BEAT, "{waited:?}");
-    assert_eq!(second.store.subscriptions(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waiter_whose_subscription_was_lost_keeps_its_place() {
-    let [first, second, third] = processes();
-    let holder = first.holds(TTL).await;
-    let before = second.queues().await;
-    let after = third.queues().await;
-
-    second.store.lose_subscription();
-    sleep(BEAT).await;
-    first.release(&holder).await;
-
-    let id = timeout(BEAT, id_of(before)).await.expect("it is first");
-    assert!(!after.is_finished());
-    second.release(&id).await;
-    id_of(after).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waiter_bears_an_outage_that_is_shorter_than_its_patience() {
-    let [first, second] = processes();
-    let holder = first.holds(TTL).await;
-    let waiter = second.queues().await;
-    second.store.set_always(Fate::NotSent);
-    second.store.lose_messages(true);
-    sleep(PATIENCE / 2).await;
-    first.release(&holder).await;
-
-    second.store.set_always(Fate::Answered);
-
-    let waited = wait_of(waiter).await;
-    assert!(waited <= BEAT + milliseconds(10), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waiter_fails_when_the_store_is_out_of_reach_for_longer_than_its_patience() {
-    let [first, second] = processes();
-    first.holds(2 * TTL).await;
-    let waiter = second.queues().await;
-    second.store.set_always(Fate::NotSent);
-    let out = Instant::now();
-
-    let failure = waiter.await.unwrap().unwrap_err();
-
-    assert!(matches!(failure, Error::Unreachable(_)), "{failure}");
-    assert!(out.elapsed() <= PATIENCE + 2 * BEAT, "{:?}", out.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_outage_that_is_over_makes_no_wait_that_ends_without_the_lock_an_error() {
-    let [first, second] = processes();
-    first.holds(TTL).await;
-    let leaves = second.queues().await;
-    second.store.set_always(Fate::NotSent);
-    sleep(2 * BEAT).await;
-    leaves.abort();
-    sleep(milliseconds(1)).await;
-
-    second.store.set_always(Fate::Answered);
-
-    assert_eq!(second.asks(TTL, Some(BEAT / 4)).await.unwrap(), Ok(None));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_wait_ends_at_its_time_though_the_store_is_out_of_reach() {
-    let [first, second] = processes();
-    first.holds(TTL).await;
-    let began = Instant::now();
-    let waiter = second.asks(TTL, Some(3 * BEAT));
-    sleep(milliseconds(1)).await;
-    second.store.set_always(Fate::NeverSent);
-
-    let _ = waiter.await.unwrap();
-
-    let waited = began.elapsed();
-    assert!((3 * BEAT..=3 * BEAT + milliseconds(2)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
