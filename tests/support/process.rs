@@ -6,7 +6,7 @@ use std::time::Duration;
 use dist_lock::backend::{Memory, Mode, Text};
 use dist_lock::holds::State;
 use dist_lock::schedule::Schedule;
-use dist_lock::{Acquire, Lock, Locker, Result};
+use dist_lock::{Acquire, Backend, Lock, Locker, Result};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -104,4 +104,11 @@ pub async fn wait_of_all(waiting: impl IntoIterator<Item = Waiting>) -> Duration
         id_of(waiting).await;
     }
     began.elapsed()
+}
+
+/// What lies in the store, without what ended.
+pub async fn left_in(memory: &Arc<Memory>) -> String {
+    let observer = memory.clone().client();
+    observer.release(&KEY.into(), &"nobody".into()).await.unwrap();
+    format!("{memory:?}")
 }
