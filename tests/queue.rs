@@ -4,22 +4,15 @@ mod support;
 
 use std::time::Duration;
 
-use dist_lock::backend::{Mode, Text};
+use dist_lock::backend::Mode;
 use dist_lock::schedule::Schedule;
 use dist_lock::{Acquire, Error};
 use support::flaky::Flaky;
 use support::process::{
-    BEAT, DELAY, KEY, Process, TTL, Waiting, id_of, left_in, milliseconds, processes, request,
+    BEAT, DELAY, KEY, Process, TTL, Waiting, beats_in, id_of, left_in, milliseconds, processes,
     wait_of,
 };
 use tokio::time::{Instant, sleep};
-
-/// How often the process says that it still waits, in this time.
-async fn beats_in(process: &Process, time: Duration) -> usize {
-    let before = process.store.count("beat");
-    sleep(time).await;
-    process.store.count("beat") - before
-}
 
 #[tokio::test(start_paused = true)]
 async fn waiters_of_one_process_are_served_in_order_of_arrival() {
@@ -167,69 +160,6 @@ async fn a_wait_ends_with_its_last_try() {
     assert_eq!(second.locker.acquire(request).await, Ok(None));
     let waited = began.elapsed();
     assert!((10 * DELAY..=10 * DELAY + milliseconds(2)).contains(&waited), "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn while_a_version_2_process_holds_the_lock_one_waiter_per_process_looks_each_delay() {
-    let [process] = processes();
-    let memory = process.store.memory().clone();
-    assert!(memory.acquire_as_version_2(&KEY.into(), &"old".into(), TTL));
-    let first = process.queues().await;
-    let _second = process.queues().await;
-    let beats = beats_in(&process, 10 * DELAY).await;
-    assert!((10..=20).contains(&beats), "{beats} beats");
-
-    memory.release_as_version_2(&KEY.into(), &"old".into());
-
-    let waited = wait_of(first).await;
-    assert!(waited <= DELAY, "{waited:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_version_2_process_is_looked_at_no_more_often_than_those_ask_for_who_still_wait() {
-    let [process] = processes();
-    let memory = process.store.memory().clone();
-    assert!(memory.acquire_as_version_2(&KEY.into(), &"old".into(), TTL));
-    let _waiter = process.queues().await;
-    let schedule = Schedule::new(milliseconds(5), None, Some(10 * DELAY));
-    let hasty = process.asks_for(Acquire { schedule, ..request(TTL, None) });
-    assert_eq!(hasty.await.unwrap(), Ok(None));
-    let before = process.store.count("beat");
-    assert!(before > 50, "{before} beats for a delay of 5 ms");
-
-    let beats = beats_in(&process, 10 * DELAY).await;
-
-    assert!((10..=21).contains(&beats), "{beats} beats");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_version_2_process_that_polls_is_not_starved_by_those_who_queue() {
-    let processes: [Process; 3] = processes();
-    let memory = processes[0].store.memory().clone();
-    let key = Text::from(KEY);
-    assert!(memory.acquire_as_version_2(&key, &"old".into(), TTL));
-    for process in processes {
-        for _ in 0..3 {
-            let process = process.clone();
-            tokio::spawn(async move {
-                loop {
-                    let id = process.holds(TTL).await;
-                    sleep(milliseconds(5)).await;
-                    process.release(&id).await;
-                }
-            });
-        }
-    }
-    sleep(milliseconds(100)).await;
-    memory.release_as_version_2(&key, &"old".into());
-    sleep(milliseconds(60)).await;
-
-    let began = Instant::now();
-    while !memory.acquire_as_version_2(&key, &"old".into(), TTL) {
-        sleep(DELAY).await;
-    }
-
-    assert!(began.elapsed() <= 2 * BEAT, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

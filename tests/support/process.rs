@@ -106,6 +106,13 @@ pub async fn wait_of_all(waiting: impl IntoIterator<Item = Waiting>) -> Duration
     began.elapsed()
 }
 
+/// How often the process says that it still waits, in this time.
+pub async fn beats_in(process: &Process, time: Duration) -> usize {
+    let before = process.store.count("beat");
+    sleep(time).await;
+    process.store.count("beat") - before
+}
+
 /// What lies in the store, without what ended.
 pub async fn left_in(memory: &Arc<Memory>) -> String {
     let observer = memory.clone().client();
